@@ -1,0 +1,182 @@
+r"""Tokens and the named functions of the formula grammar that SymPy lacks, as unevaluated real nodes.
+
+Tokens are the symbols z1, z2, ... (`token(l)`); inside a `sympy.Sum` or `sympy.Product` over tokens the
+l-th one is `TOKENS[l]`.  The nodes print, differentiate and expand; their Gaussian transforms are the
+business of `weierstrass`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy as sp
+
+TOKENS = sp.IndexedBase("z", real=True)
+"""`TOKENS[l]` is the l-th token where l is the index of a structured sum or product."""
+
+
+def token(index: int) -> sp.Symbol:
+    """The symbol z_index (1-based) of one token's local field.
+
+    >>> token(3)
+    z3
+    """
+    return sp.Symbol(f"z{index}", real=True)
+
+
+def token_index(symbol: sp.Basic) -> int | None:
+    """The 1-based index of a token symbol, None for any other object.
+
+    >>> token_index(token(12)), token_index(sp.Symbol("w", real=True))
+    (12, None)
+    """
+    if isinstance(symbol, sp.Symbol) and symbol.is_real:
+        name = symbol.name
+        if name[:1] == "z" and name[1:].isdigit() and name[1] != "0":
+            return int(name[1:])
+    return None
+
+
+class RealFunction(sp.Function):
+    """A named function of real arguments with real values."""
+
+    def _eval_is_real(self) -> bool | None:
+        return all(argument.is_real for argument in self.args) or None
+
+
+class He(RealFunction):
+    r"""Probabilists' Hermite polynomial He_k(x): He_0 = 1, He_1 = x, He_{k+1} = x He_k - k He_{k-1}.
+
+    >>> He(4, token(1)).expand(func=True)
+    z1**4 - 6*z1**2 + 3
+    """
+
+    nargs = 2
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """d He_k(x)/dx = k He_{k-1}(x)."""
+        k, x = self.args
+        if argindex != 2:
+            raise sp.ArgumentIndexError(self, argindex)
+        return k * He(k - 1, x) if k != 0 else sp.Integer(0)
+
+    def _eval_expand_func(self, **hints: Any) -> sp.Expr:
+        k, x = self.args
+        return hermite_polynomial(int(k), x) if k.is_Integer else self
+
+    def _latex(self, printer: Any) -> str:
+        k, x = self.args
+        return rf"\mathrm{{He}}_{{{printer.doprint(k)}}}\left({printer.doprint(x)}\right)"
+
+
+def hermite_polynomial(k: int, x: sp.Expr, variance: sp.Expr = sp.Integer(1)) -> sp.Expr:
+    r"""He_k(x; s) = s^{k/2} He_k(x / sqrt s), expanded: the Hermite polynomial of variance s.
+
+    >>> hermite_polynomial(2, token(1), sp.Symbol("s"))
+    -s + z1**2
+    """
+    previous, current = sp.Integer(0), sp.Integer(1)
+    for n in range(k):
+        previous, current = current, sp.expand(x * current - n * variance * previous)
+    return current
+
+
+class relu(RealFunction):
+    """max(x, 0)."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """The step function (1/2 at 0)."""
+        return sp.Heaviside(self.args[0])
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathrm{{relu}}\left({printer.doprint(self.args[0])}\right)"
+
+
+class Phi(RealFunction):
+    """The standard normal distribution function."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """The standard normal density."""
+        return sp.exp(-(self.args[0] ** 2) / 2) / sp.sqrt(2 * sp.pi)
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\Phi\left({printer.doprint(self.args[0])}\right)"
+
+
+class gelu(RealFunction):
+    """x Phi(x)."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """Phi(x) + x phi(x)."""
+        x = self.args[0]
+        return Phi(x) + x * sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathrm{{gelu}}\left({printer.doprint(self.args[0])}\right)"
+
+
+class sigmoid(RealFunction):
+    """1 / (1 + exp(-x))."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """sigmoid (1 - sigmoid)."""
+        return self * (1 - self)
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathrm{{sigmoid}}\left({printer.doprint(self.args[0])}\right)"
+
+
+class softplus(RealFunction):
+    """log(1 + exp(x))."""
+
+    nargs = 1
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """The sigmoid."""
+        return sigmoid(self.args[0])
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\mathrm{{softplus}}\left({printer.doprint(self.args[0])}\right)"
+
+
+class SignProduct(RealFunction):
+    r"""E sign(A) sign(B) for (A, B) Gaussian, means (h, k), unit variances, correlation rho.
+
+    Not elementary unless h = k = 0, where it is (2/pi) arcsin(rho) (Sheppard), or rho = 0, where it is
+    erf(h/sqrt 2) erf(k/sqrt 2).  Both partial derivatives are elementary: conditioning on A = 0,
+    d/dh = 2 phi(h) erf((k - rho h) / sqrt(2 (1 - rho^2))), and d/drho = 4 phi_2(h, k; rho) (Plackett).
+    """
+
+    nargs = 3
+
+    @classmethod
+    def eval(cls, h: sp.Expr, k: sp.Expr, rho: sp.Expr) -> sp.Expr | None:
+        """The two elementary cases."""
+        if rho == 0:
+            return sp.erf(h / sp.sqrt(2)) * sp.erf(k / sp.sqrt(2))
+        if h == 0 and k == 0:
+            return 2 * sp.asin(rho) / sp.pi
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """The elementary derivatives of the class docstring."""
+        h, k, rho = self.args
+        if argindex == 3:
+            quadratic = (h**2 - 2 * rho * h * k + k**2) / (2 * (1 - rho**2))
+            return 2 * sp.exp(-quadratic) / (sp.pi * sp.sqrt(1 - rho**2))
+        if argindex == 2:
+            h, k = k, h
+        density = sp.exp(-(h**2) / 2) / sp.sqrt(2 * sp.pi)
+        return 2 * density * sp.erf((k - rho * h) / sp.sqrt(2 * (1 - rho**2)))
+
+    def _latex(self, printer: Any) -> str:
+        h, k, rho = (printer.doprint(argument) for argument in self.args)
+        return rf"\mathrm{{S}}\left({h}, {k}; {rho}\right)"
