@@ -180,3 +180,30 @@ class SignProduct(RealFunction):
     def _latex(self, printer: Any) -> str:
         h, k, rho = (printer.doprint(argument) for argument in self.args)
         return rf"\mathrm{{S}}\left({h}, {k}; {rho}\right)"
+
+
+class softmax(RealFunction):
+    r"""softmax(k, x_1, ..., x_n) = exp(x_k) / sum_j exp(x_j); two arguments give the sigmoid of a difference.
+
+    >>> softmax(1, token(1)**2, token(1)*token(2))
+    sigmoid(z1*(z1 - z2))
+    """
+
+    @classmethod
+    def eval(cls, k: sp.Integer, *scores: sp.Expr) -> sp.Expr | None:
+        """The elementary cases n = 1, 2."""
+        if len(scores) == 1:
+            return sp.Integer(1)
+        if len(scores) == 2:
+            return sigmoid(sp.factor_terms(scores[int(k) - 1] - scores[2 - int(k)]))
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sp.Expr:
+        """S_k (delta_kj - S_j)."""
+        k, *scores = self.args
+        other = softmax(sp.Integer(argindex - 1), *scores)
+        return self * (sp.Integer(int(k == argindex - 1)) - other)
+
+    def _latex(self, printer: Any) -> str:
+        k, *scores = (printer.doprint(argument) for argument in self.args)
+        return rf"\mathrm{{softmax}}_{{{k}}}\left({', '.join(scores)}\right)"

@@ -1,0 +1,145 @@
+r"""The model: f_w(X) = phi((X + P) w), phi: R^L -> R^k, with its positional encoding (arXiv:2506.02651, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import sympy as sp
+
+from sie_sym.errors import FormulaError
+from sie_sym.functions import sigmoid, softmax, token
+from sie_sym.target import parameters_of, tokens_of
+
+ACTIVATION_VARIABLE = sp.Symbol("u", real=True)
+"""The argument u of an activation formula sigma(u)."""
+
+
+def _no_encoding(tokens: int) -> sp.ImmutableDenseMatrix:
+    return sp.ImmutableDenseMatrix(tokens, 0, [])
+
+
+@dataclass(frozen=True)
+class Model:
+    r"""phi: R^L -> R^k read at z = (X + P) w, z_l ~ N(e_l, 1), e = C eps.
+
+    `components` are the k scalar outputs (row-major for a matrix) in z1..zL, any injection already applied;
+    `encoding` is the L x r matrix C of theory section 1 (rows P_l = sum_i C_li u_i / d; r = 0 without encoding);
+    `injection` is the fixed shift c of phi(z + c) (App. D).
+    """
+
+    components: tuple[sp.Expr, ...]
+    tokens: int
+    family: str
+    encoding: sp.ImmutableDenseMatrix
+    injection: tuple[sp.Expr, ...] = ()
+    activation: sp.Expr | None = None
+    reduction: str | None = None
+    semantic: sp.Symbol = field(default=sp.Symbol("m", real=True))
+
+    @property
+    def positional(self) -> tuple[sp.Symbol, ...]:
+        """The positional overlaps: (eps,), or (eps1, ..., epsr) for r > 1 encoding directions."""
+        rank = self.encoding.cols
+        names = ["eps"] if rank == 1 else [f"eps{i}" for i in range(1, rank + 1)]
+        return tuple(sp.Symbol(name, real=True) for name in names)
+
+    @property
+    def statistics(self) -> tuple[sp.Symbol, ...]:
+        """The sufficient statistics (m, eps_1, ..., eps_r)."""
+        return (self.semantic, *self.positional)
+
+    @property
+    def shift(self) -> tuple[sp.Expr, ...]:
+        """The means e = C eps of the L local fields."""
+        if not self.positional:
+            return (sp.Integer(0),) * self.tokens
+        return tuple(self.encoding * sp.Matrix(self.positional))
+
+    @property
+    def parameters(self) -> tuple[sp.Symbol, ...]:
+        """The real parameters of phi and of the encoding, by name."""
+        return parameters_of((*self.components, self.encoding))
+
+    def with_encoding(self, columns: Sequence[Sequence[sp.Expr]]) -> Model:
+        """The same phi with encoding directions; each column has one entry a token."""
+        for column in columns:
+            self._check_length("encoding column", column)
+        matrix = sp.ImmutableDenseMatrix(
+            self.tokens, len(columns), lambda row, column: sp.sympify(columns[column][row])
+        )
+        return replace(self, encoding=matrix)
+
+    def with_injection(self, shift: Sequence[sp.Expr]) -> Model:
+        """phi(z + c): the encoding P_l = c_l w / sqrt d of App. D (which displays softmax(z z^T + c c^T))."""
+        self._check_length("injection", shift)
+        moved = {token(l): token(l) + sp.sympify(c) for l, c in enumerate(shift, start=1)}
+        components = tuple(c.subs(moved, simultaneous=True) for c in self.components)
+        return replace(self, components=components, injection=tuple(sp.sympify(c) for c in shift))
+
+    def _check_length(self, what: str, entries: Sequence[sp.Expr]) -> None:
+        if len(entries) != self.tokens:
+            raise FormulaError(
+                f"{what} ({', '.join(map(str, entries))}) has {len(entries)} entries but the model has "
+                f"{self.tokens} tokens: give one number a token"
+            )
+
+
+def linear_attention(tokens: int) -> Model:
+    r"""phi(z) = (1/L) (sum_l z_l)^2: attention without softmax, all tokens summed (eq. 12-13)."""
+    activation = ACTIVATION_VARIABLE**2
+    return replace(tied_network(tokens, activation), family="linear-attention")
+
+
+def tied_network(tokens: int, activation: sp.Expr) -> Model:
+    r"""phi(z) = sigma((1/sqrt L) sum_l z_l), sigma a formula in u (eq. 14)."""
+    field_sum = sp.Add(*(token(l) for l in range(1, tokens + 1)))
+    component = activation.subs(ACTIVATION_VARIABLE, field_sum / sp.sqrt(tokens))
+    return Model((component,), tokens, "tied", _no_encoding(tokens), activation=activation)
+
+
+def formula_model(formula: sp.Expr | sp.MatrixBase, tokens: int) -> Model:
+    """Any phi given as a SymPy expression (or matrix) in z1..zL."""
+    components = tuple(formula) if isinstance(formula, sp.MatrixBase) else (formula,)
+    largest = max((max(tokens_of(c), default=0) for c in components), default=0)
+    if largest > tokens:
+        raise FormulaError(
+            f"the model reads token z{largest} but the sequence has {tokens} tokens: pass --tokens {largest} or more"
+        )
+    return Model(components, tokens, "formula", _no_encoding(tokens))
+
+
+def attention_matrix(tokens: int) -> sp.ImmutableDenseMatrix:
+    """softmax_rows(z z^T), the L x L attention matrix (eq. 1 with tied keys and queries, App. A)."""
+    z = [token(l) for l in range(1, tokens + 1)]
+    return sp.ImmutableDenseMatrix(
+        tokens, tokens, lambda i, j: softmax(sp.Integer(j + 1), *(z[i] * other for other in z))
+    )
+
+
+def softmax_attention(tokens: int, reduction: str = "identity") -> Model:
+    """Red(softmax_rows(z z^T)); `reduction` is identity (k = L^2), trace, or mean-trace (trace / sqrt L).
+
+    The official code calls mean-trace "trace".  For projections and other linear maps use `attention_matrix`.
+    """
+    matrix = attention_matrix(tokens)
+    if reduction == "identity":
+        components: tuple[sp.Expr, ...] = tuple(matrix)
+    elif reduction in ("trace", "mean-trace"):
+        scale = sp.Integer(1) if reduction == "trace" else 1 / sp.sqrt(tokens)
+        components = (scale * matrix.trace(),)
+    else:
+        raise FormulaError(f"unknown reduction {reduction!r}: choose identity, trace or mean-trace")
+    return Model(components, tokens, "softmax-attention", _no_encoding(tokens), reduction=reduction)
+
+
+__all__ = [
+    "ACTIVATION_VARIABLE",
+    "Model",
+    "attention_matrix",
+    "formula_model",
+    "linear_attention",
+    "sigmoid",
+    "softmax_attention",
+    "tied_network",
+]
