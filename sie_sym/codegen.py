@@ -1,0 +1,494 @@
+r"""Writes SymPy expressions as Python functions of numpy arrays or of floats; used by `numeric` alone.
+
+One writer turns SymPy trees into straight-line Python, once for numpy arrays and once for floats and `math`
+(which numba compiles).  It writes every identifier itself, so that no name of a user's symbol reaches the
+interpreter; shared subexpressions are computed once; He_k runs its three-term recurrence (expanded He_60 is
+off by 1e4 at |z| = 8); sums and products over tokens stay loops.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from numpy.typing import ArrayLike, NDArray
+from sympy.logic.boolalg import BooleanFunction
+
+from sie_sym.errors import DomainError, NoClosedForm, SieSymError
+from sie_sym.functions import (
+    TOKENS,
+    He,
+    Phi,
+    SignProduct,
+    gelu,
+    relu,
+    sigmoid,
+    softmax,
+    softplus,
+    token_index,
+)
+from sie_sym.target import tokens_of
+
+FloatArray = NDArray[np.float64]
+
+_NAMED = ["exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc"]
+_NAMED += ["asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh"]
+_ELEMENTARY = [*_NAMED, "sqrt", "pow", "fabs", "log1p"]
+_NUMPY_NAMES = {"pow": "power"} | {f: f.replace("a", "arc", 1) for f in _ELEMENTARY if f[0] == "a"}
+_CODE_OF = {getattr(sp, name): name for name in _NAMED} | {sp.erfi: "erfi", SignProduct: "sign_product"}
+_RELATIONS = {
+    sp.Eq: "==",
+    sp.Ne: "!=",
+    sp.StrictLessThan: "<",
+    sp.LessThan: "<=",
+    sp.StrictGreaterThan: ">",
+    sp.GreaterThan: ">=",
+}
+_LONGEST_INLINE = 300
+
+
+def sign_product(h: ArrayLike, k: ArrayLike, rho: ArrayLike) -> FloatArray:
+    r"""E sign(A) sign(B), (A, B) Gaussian with means (h, k), unit variances, correlation rho, |rho| <= 1.
+
+    Through Owen's function T, with q = sqrt(1 - rho^2) and s = 1 where h and k have the same sign, else -1:
+    S = s - 4 T(h, (k - rho h)/(h q)) - 4 T(k, (h - rho k)/(k q)).
+    Absolute error about 1e-15 times the conditioning in rho.
+
+    >>> float(abs(sign_product(0.0, 0.0, 0.5) - 1 / 3)) < 1e-15
+    True
+    """
+    from scipy.special import owens_t
+
+    h, k, rho = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (h, k, rho)))
+    with np.errstate(all="ignore"):
+        q = np.sqrt((1 - rho) * (1 + rho))
+        # at h = 0 the sign is a convention; the one of +0 must then be used in both the slope and in s
+        up_h, up_k = np.where(h < 0, -1.0, 1.0), np.where(k < 0, -1.0, 1.0)
+        total = up_h * up_k
+        for x, up, y in ((h, up_h, k), (k, up_k, h)):
+            slope = up * (y - rho * x) / (np.abs(x) * q)
+            total = total - 4 * owens_t(x, np.where(y == rho * x, 0.0, slope))
+        # both means zero: the slopes are 0/0, the value is Sheppard's
+        return np.asarray(np.where((h == 0) & (k == 0), 2 / np.pi * np.arcsin(rho), total))
+
+
+def _namespace(scalar: bool) -> dict[str, Any]:
+    from scipy import special
+
+    names: dict[str, Any] = {"inf": math.inf, "nan": math.nan, "range": range, "float": float}
+    names["__builtins__"] = {}
+    if scalar:
+        names |= {name: getattr(math, name) for name in _ELEMENTARY}
+        names["erfi"] = lambda x: float(special.erfi(x))
+        names["sign_product"] = lambda h, k, rho: float(sign_product(h, k, rho))
+    else:
+        for name in _ELEMENTARY:
+            names[name] = getattr(np, _NUMPY_NAMES.get(name, name), None) or getattr(special, name)
+        names |= {"erfi": special.erfi, "sign_product": sign_product, "where": np.where}
+        names |= {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_not": np.logical_not}
+    return names
+
+
+class _Writer:
+    """Writes the body of one function; `emit` returns code for a node and stores what is used twice."""
+
+    def __init__(self, symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr], scalar: bool) -> None:
+        self.scalar = scalar
+        self.lines: list[str] = []
+        self.indent = 1
+        self.count = 0
+        self.inputs = {symbol: position for position, symbol in enumerate(symbols)}
+        self.scopes: list[dict[Any, str]] = [{s: f"a{p}" for s, p in self.inputs.items()}]
+        self.indices: dict[sp.Basic, str] = {}
+        self.columns = {l: p for s, p in self.inputs.items() if (l := token_index(s)) is not None}
+        self.structured = False
+        self.uses: Counter[sp.Basic] = Counter()
+        self.constant: dict[sp.Basic, bool] = {}
+        self.bound: set[sp.Basic] = set()
+        for expression in expressions:
+            self.uses[expression] += 1
+            self._survey(expression)
+        missing = {s for s in self.constant if isinstance(s, sp.Symbol)} - set(self.inputs) - self.bound
+        if missing:
+            refuse_free(missing, list(self.inputs))
+
+    def _survey(self, node: sp.Basic) -> bool:
+        """Count the uses of every distinct node below this one, and find the constant ones."""
+        if node in self.constant:
+            return self.constant[node]
+        children = node.args
+        if isinstance(node, (sp.Sum, sp.Product)):
+            if not self.bound & node.free_symbols:
+                self.structured = True
+                absent = _tokens_read(node) - set(self.columns)
+                if absent:
+                    refuse_free({sp.Symbol(f"z{l}") for l in absent}, list(self.inputs))
+            self.bound |= {limit[0] for limit in node.limits}
+            children = (node.function, *(end for limit in node.limits for end in limit[1:]))
+        elif isinstance(node, sp.Indexed):
+            children = node.indices
+        flags = []
+        for child in children:
+            self.uses[child] += 1
+            flags.append(self._survey(child))
+        known = type(node) in _CODE_OF and not isinstance(node, SignProduct)
+        known = known or isinstance(node, (sp.Number, sp.NumberSymbol, sp.Add, sp.Mul, sp.Pow))
+        self.constant[node] = all(flags) and known
+        return self.constant[node]
+
+    # -- statements
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.indent + text)
+
+    def fresh(self) -> str:
+        self.count += 1
+        return f"t{self.count}"
+
+    def store(self, code: str, key: Any = None) -> str:
+        if not code.isidentifier():
+            name = self.fresh()
+            self.line(f"{name} = {code}")
+            code = name
+        if key is not None:
+            self.scopes[-1][key] = code
+        return code
+
+    def lookup(self, key: Any) -> str | None:
+        return next((scope[key] for scope in reversed(self.scopes) if key in scope), None)
+
+    @contextmanager
+    def block(self, head: str) -> Iterator[None]:
+        """An indented block; what is computed inside is not reused after it."""
+        self.line(head)
+        self.indent += 1
+        self.scopes.append({})
+        yield
+        self.scopes.pop()
+        self.indent -= 1
+
+    # -- expressions
+
+    def emit(self, node: sp.Basic) -> str:
+        if self.constant.get(node, False):
+            return _literal(node)
+        if node in self.indices:
+            return f"float({self.indices[node]})"
+        known = self.lookup(node)
+        if known is not None:
+            return known
+        code = self.translate(node)
+        if self.uses[node] > 1 or len(code) > _LONGEST_INLINE:
+            return self.store(code, node)
+        return code
+
+    def atom(self, node: sp.Basic) -> str:
+        """As `emit`, but a name or a number, cheap to repeat."""
+        code = self.emit(node)
+        return code if self.constant.get(node, False) else self.store(code, node)
+
+    def choose(self, condition: str, yes: str, no: str) -> str:
+        return f"({yes} if {condition} else {no})" if self.scalar else f"where({condition}, {yes}, {no})"
+
+    def translate(self, node: sp.Basic) -> str:
+        if isinstance(node, sp.Add):
+            return self.chain([self.emit(a) for a in node.args], " + ")
+        if isinstance(node, sp.Mul):
+            return self.product(node)
+        if isinstance(node, sp.Pow):
+            return self.power(node.base, node.exp)
+        if type(node) in _CODE_OF:
+            return f"{_CODE_OF[type(node)]}({', '.join(self.emit(a) for a in node.args)})"
+        if isinstance(node, (sp.Sum, sp.Product)):
+            return self.reduction(node, list(node.limits))
+        if isinstance(node, sp.Indexed) and node.base == TOKENS:
+            (index,) = node.indices
+            if index.is_Integer:
+                return f"a{self.columns[int(index)]}"
+            offsets = {p - l for l, p in self.columns.items()}
+            where = self.integer(index)
+            return f"x[{where} + ({offsets.pop()})]" if len(offsets) == 1 else f"x[columns[{where}]]"
+        if isinstance(node, sp.Piecewise):
+            return self.piecewise(list(node.args))
+        method = _METHODS.get(type(node))
+        if method is None:
+            name = type(node).__name__ if not isinstance(node, sp.Symbol) else node.name
+            raise NoClosedForm(f"{name} in {_short(node)} has no numerical form: evaluate it first")
+        return method(self, *node.args)
+
+    def chain(self, codes: list[str], operator: str) -> str:
+        # long sums overflow the parser's stack when written as one expression
+        while len(codes) > 2 and sum(map(len, codes)) > _LONGEST_INLINE:
+            taken, length = 0, 0
+            while taken < 2 or (taken < len(codes) and length + len(codes[taken]) < _LONGEST_INLINE):
+                length += len(codes[taken])
+                taken += 1
+            codes = [self.store("(" + operator.join(codes[:taken]) + ")"), *codes[taken:]]
+        return codes[0] if len(codes) == 1 else "(" + operator.join(codes) + ")"
+
+    def product(self, node: sp.Mul) -> str:
+        above: list[str] = []
+        below: list[str] = []
+        for factor in node.args:
+            divides = isinstance(factor, sp.Pow) and factor.exp.is_Rational and factor.exp < 0
+            if divides and self.uses[factor] < 2:
+                below.append(self.power(factor.base, -factor.exp))
+            else:
+                above.append(self.emit(factor))
+        sign = ""
+        if above and above[0] in ("-1.0", "(-1.0)") and len(above) > 1:
+            sign, above = "-", above[1:]
+        top = self.chain(above, " * ") if above else "1.0"
+        code = f"{top} / {self.chain(below, ' * ')}" if below else top
+        return f"({sign}{code})"
+
+    def power(self, base: sp.Basic, exponent: sp.Basic) -> str:
+        if exponent.is_Integer:
+            n = int(exponent)
+            return f"(1.0 / {self.whole_power(base, -n)})" if n < 0 else self.whole_power(base, n)
+        if exponent.is_Rational and exponent.q == 2:
+            root = sp.sqrt(base) if not isinstance(base, (sp.Pow, sp.Mul)) else None
+            key = root if root is not None else ("sqrt", base)
+            code = self.lookup(key) or self.store(f"sqrt({self.emit(base)})", key)
+            odd = self.raised(code, abs(exponent.p))
+            return odd if exponent.p > 0 else f"(1.0 / {odd})"
+        return f"pow({self.emit(base)}, {self.emit(exponent)})"
+
+    def whole_power(self, base: sp.Basic, n: int) -> str:
+        return self.emit(base) if n == 1 else self.raised(self.atom(base), n)
+
+    def raised(self, code: str, n: int) -> str:
+        """code ** n by repeated squaring, each power once."""
+        if n == 1:
+            return code
+        known = self.lookup((code, n))
+        if known is None:
+            half = self.raised(code, n // 2 if n % 2 == 0 else n - 1)
+            known = self.store(f"{half} * {half if n % 2 == 0 else code}", (code, n))
+        return known
+
+    def integer(self, node: sp.Basic) -> str:
+        """Integer code for indices and limits of structured sums."""
+        if node.is_Integer:
+            return f"({int(node)})"
+        if node in self.indices:
+            return self.indices[node]
+        if isinstance(node, (sp.Add, sp.Mul)):
+            return "(" + (" + " if node.is_Add else " * ").join(self.integer(a) for a in node.args) + ")"
+        raise NoClosedForm(f"the token index {_short(node)} is not an integer known to the formula")
+
+    def reduction(self, node: sp.Sum | sp.Product, limits: list[Any]) -> str:
+        if not limits:
+            return self.emit(node.function)
+        symbol, low, high = limits[-1]
+        total, index = self.fresh(), f"l{len(self.indices)}_{self.fresh()}"
+        add = isinstance(node, sp.Sum)
+        self.line(f"{total} = {'0.0' if add else '1.0'}")
+        with self.block(f"for {index} in range({self.integer(low)}, {self.integer(high)} + 1):"):
+            outer = self.indices.get(symbol)
+            self.indices[symbol] = index
+            body = self.reduction(node, limits[:-1])
+            # not in place: the first array must not be shared with an input
+            self.line(f"{total} = {total} {'+' if add else '*'} {body}")
+            if outer is None:
+                del self.indices[symbol]
+            else:
+                self.indices[symbol] = outer
+        return total
+
+    # -- conditions
+
+    def condition(self, node: sp.Basic) -> str:
+        if node in (sp.true, sp.false):
+            return str(bool(node))
+        if type(node) in _RELATIONS:
+            return f"({self.emit(node.args[0])} {_RELATIONS[type(node)]} {self.emit(node.args[1])})"
+        if isinstance(node, BooleanFunction) and isinstance(node, (sp.And, sp.Or, sp.Not)):
+            word = {sp.And: "and", sp.Or: "or", sp.Not: "not"}[type(node)]
+            parts = [self.condition(a) for a in node.args]
+            if self.scalar:
+                return f"(not {parts[0]})" if word == "not" else "(" + f" {word} ".join(parts) + ")"
+            code = parts[0]
+            for part in parts[1:]:
+                code = f"logical_{word}({code}, {part})"
+            return f"logical_not({code})" if word == "not" else code
+        raise NoClosedForm(f"the condition {_short(node)} has no numerical form")
+
+    def piecewise(self, pieces: list[Any]) -> str:
+        if not pieces:
+            return "nan"
+        (value, when), *rest = pieces
+        if when == sp.true:
+            return self.emit(value)
+        test = self.condition(when)
+        if not self.scalar:
+            return f"where({test}, {self.emit(value)}, {self.piecewise(rest)})"
+        # a branch not taken is not evaluated: math.log and 1/x raise where numpy is silent
+        result = self.fresh()
+        with self.block(f"if {test}:"):
+            self.line(f"{result} = {self.emit(value)}")
+        with self.block("else:"):
+            self.line(f"{result} = {self.piecewise(rest)}")
+        return result
+
+    # -- the named functions
+
+    def hermite(self, k: sp.Basic, x: sp.Basic) -> str:
+        argument = self.atom(x)
+        if k.is_Integer and 0 <= int(k) <= 12:
+            rows = ["1.0", argument]
+            for degree in range(2, int(k) + 1):
+                key = ("He", degree, argument)
+                step = f"{argument} * {rows[-1]} - {float(degree - 1)} * {rows[-2]}"
+                rows.append(self.lookup(key) or self.store(step, key))
+            return rows[int(k)]
+        before, current, n = self.fresh(), self.fresh(), "n" + self.fresh()
+        self.line(f"{before} = 0.0")
+        self.line(f"{current} = 1.0")
+        with self.block(f"for {n} in range({self.integer(k)}):"):
+            self.line(f"{before}, {current} = {current}, {argument} * {current} - {n} * {before}")
+        return current
+
+    def relu(self, x: sp.Basic) -> str:
+        code = self.atom(x)
+        return self.choose(f"{code} <= 0.0", "0.0", code)
+
+    def Phi(self, x: sp.Basic) -> str:
+        return f"(0.5 * erfc({-math.sqrt(0.5)!r} * {self.emit(x)}))"
+
+    def gelu(self, x: sp.Basic) -> str:
+        return f"({self.atom(x)} * {self.Phi(x)})"
+
+    def sigmoid(self, x: sp.Basic) -> str:
+        code = self.atom(x)
+        small = self.store(f"exp(-fabs({code}))", ("exp-abs", code))
+        return f"({self.choose(f'{code} >= 0.0', '1.0', small)} / (1.0 + {small}))"
+
+    def softplus(self, x: sp.Basic) -> str:
+        code = self.atom(x)
+        small = self.store(f"exp(-fabs({code}))", ("exp-abs", code))
+        return f"({self.choose(f'{code} <= 0.0', '0.0', code)} + log1p({small}))"
+
+    def softmax(self, k: sp.Basic, *scores: sp.Basic) -> str:
+        key = ("softmax", scores)
+        weights = [self.lookup((*key, j)) for j in range(len(scores))]
+        total = self.lookup(key)
+        if total is None:
+            codes = [self.atom(s) for s in scores]
+            largest = codes[0]
+            for code in codes[1:]:
+                largest = self.store(self.choose(f"{code} > {largest}", code, largest))
+            weights = [self.store(f"exp({c} - {largest})", (*key, j)) for j, c in enumerate(codes)]
+            total = self.store(" + ".join(str(w) for w in weights), key)
+        return f"({weights[int(k) - 1]} / {total})"
+
+    def heaviside(self, x: sp.Basic, at_zero: sp.Basic = sp.Rational(1, 2)) -> str:
+        code = self.atom(x)
+        # the last resort is x itself: nan stays nan
+        last = self.choose(f"{code} == 0.0", self.emit(at_zero), code)
+        return self.choose(f"{code} > 0.0", "1.0", self.choose(f"{code} < 0.0", "0.0", last))
+
+    def sign(self, x: sp.Basic) -> str:
+        code = self.atom(x)
+        return self.choose(f"{code} > 0.0", "1.0", self.choose(f"{code} < 0.0", "(-1.0)", code))
+
+    def absolute(self, x: sp.Basic) -> str:
+        return f"fabs({self.emit(x)})"
+
+    def extreme(self, comparison: str, *arguments: sp.Basic) -> str:
+        code = self.atom(arguments[0])
+        for other in arguments[1:]:
+            b = self.atom(other)
+            equal_or_nan = self.choose(f"{b} == {code}", code, f"({code} + {b})")
+            choice = self.choose(f"{b} {comparison} {code}", b, equal_or_nan)
+            code = self.store(self.choose(f"{code} {comparison} {b}", code, choice))
+        return code
+
+    def maximum(self, *arguments: sp.Basic) -> str:
+        return self.extreme(">", *arguments)
+
+    def minimum(self, *arguments: sp.Basic) -> str:
+        return self.extreme("<", *arguments)
+
+    def kronecker(self, i: sp.Basic, j: sp.Basic, *_: sp.Basic) -> str:
+        return f"(1.0 if {self.integer(i)} == {self.integer(j)} else 0.0)"
+
+
+_METHODS: dict[type, Callable[..., str]] = {
+    He: _Writer.hermite,
+    relu: _Writer.relu,
+    Phi: _Writer.Phi,
+    gelu: _Writer.gelu,
+    sigmoid: _Writer.sigmoid,
+    softplus: _Writer.softplus,
+    softmax: _Writer.softmax,
+    sp.Heaviside: _Writer.heaviside,
+    sp.sign: _Writer.sign,
+    sp.Abs: _Writer.absolute,
+    sp.Max: _Writer.maximum,
+    sp.Min: _Writer.minimum,
+    sp.KroneckerDelta: _Writer.kronecker,
+}
+
+
+def _tokens_read(node: sp.Basic) -> frozenset[int]:
+    try:
+        return tokens_of(node)
+    except TypeError:  # a limit that depends on another index (k < l): enumerate the outer one
+        parts: list[sp.Basic] = list(node.args)
+        if isinstance(node, (sp.Sum, sp.Product)):
+            *inner, (symbol, low, high) = node.limits
+            body = node.func(node.function, *inner) if inner else node.function
+            parts = [body.subs(symbol, value) for value in range(int(low), int(high) + 1)]
+        return frozenset().union(*map(_tokens_read, parts))
+
+
+def _short(node: sp.Basic) -> str:
+    text = str(node)
+    return text if len(text) < 80 else text[:77] + "..."
+
+
+def _literal(node: sp.Basic) -> str:
+    value = node if isinstance(node, sp.Rational) else node.evalf(20)
+    if value.is_extended_real is False or not isinstance(value, sp.Number):
+        raise DomainError(f"the constant {_short(node)} is not a real number: check the formula's domain")
+    text = repr(float(value))
+    return f"({text})" if text.startswith("-") else text
+
+
+def refuse_free(missing: set[Any], inputs: Sequence[sp.Symbol]) -> None:
+    names = sorted(str(s) for s in missing)
+    given = ", ".join(map(str, inputs)) or "no symbol"
+    remedy = " ".join(f"--param {n}=VALUE" for n in names)
+    raise SieSymError(
+        f"the formula depends on {', '.join(names)} besides {given}: give a value, {remedy} "
+        "(in Python: substitute before asking for numbers)"
+    )
+
+
+def compile_function(
+    symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr], scalar: bool, vector: bool
+) -> Callable[..., Any]:
+    writer = _Writer(symbols, expressions, scalar)
+    results = [writer.emit(e) for e in expressions]
+    used = {s for s in writer.inputs if s in writer.constant}
+    if writer.structured:
+        used |= {s for s in writer.inputs if token_index(s) is not None}
+    arguments = "x" if vector else ", ".join(f"a{p}" for p in range(len(symbols)))
+    head = [f"def generated({arguments}):"]
+    if vector:
+        head += [f"    a{writer.inputs[s]} = x[{writer.inputs[s]}]" for s in used]
+    elif writer.structured:
+        head.append(f"    x = ({arguments},)")
+    tail = f"    return ({', '.join(results)}{',' if results else ''})"
+    namespace = _namespace(scalar)
+    largest = max(writer.columns, default=0)
+    namespace["columns"] = tuple(writer.columns.get(l, 0) for l in range(largest + 1))
+    exec(compile("\n".join([*head, *writer.lines, tail]), "<sie_sym.numeric>", "exec"), namespace)
+    function: Callable[..., Any] = namespace["generated"]
+    return function
