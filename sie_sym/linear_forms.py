@@ -1,0 +1,157 @@
+r"""Linear forms <a, z> in the tokens, and the recognition of ridge functions f(<a, z>)."""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from sie_sym.errors import TruncationError
+from sie_sym.functions import TOKENS, token, token_index
+
+Direction = tuple[tuple[int, sp.Expr], ...]
+"""The non-zero entries (token, a_l) of a linear form, tokens increasing, the first entry 1."""
+
+UNROLL_BUDGET = 100_000
+"""The longest structured sum or product that is written out term by term."""
+
+
+def unroll(node: sp.Sum | sp.Product) -> list[sp.Expr]:
+    """The bodies of a structured sum or product for each value of its index.
+
+    >>> l = sp.Symbol("l", integer=True)
+    >>> unroll(sp.Sum(TOKENS[l]**2, (l, 1, 3)))
+    [z1**2, z2**2, z3**2]
+    """
+    (index, low, high), *outer = node.limits[::-1]
+    body = node.func(node.function, *outer[::-1]) if outer else node.function
+    if int(high) - int(low) >= UNROLL_BUDGET:
+        raise TruncationError(f"{node} has more than {UNROLL_BUDGET} terms")
+    return [instantiate(body, index, position) for position in range(int(low), int(high) + 1)]
+
+
+def instantiate(body: sp.Expr, index: sp.Symbol, position: int) -> sp.Expr:
+    """A body with its index set to a number, its tokens z[l] turned into token symbols."""
+    placed = body.subs(index, sp.Integer(position))
+    tokens = {
+        node: token(int(node.indices[0]))
+        for node in placed.atoms(sp.Indexed)
+        if node.base == TOKENS and node.indices[0].is_Integer
+    }
+    return placed.xreplace(tokens)
+
+
+def written_out(expression: sp.Expr) -> sp.Expr:
+    """An expression with its structured sums and products written term by term.
+
+    >>> l = sp.Symbol("l", integer=True)
+    >>> written_out(1 + sp.Product(1 + TOKENS[l], (l, 1, 2)))
+    (z1 + 1)*(z2 + 1) + 1
+    """
+    if isinstance(expression, (sp.Sum, sp.Product)):
+        combine = sp.Add if isinstance(expression, sp.Sum) else sp.Mul
+        return combine(*(written_out(body) for body in unroll(expression)))
+    if not expression.has(sp.Sum, sp.Product):
+        return expression
+    return expression.func(*(written_out(argument) for argument in expression.args))
+
+
+def affine_form(expression: sp.Expr) -> tuple[dict[int, sp.Expr], sp.Expr] | None:
+    """(a, b) with expression = sum_l a_l z_l + b when it is visibly affine in the tokens, else None.
+
+    >>> affine_form(2 * token(1) - token(3) + 5)
+    ({1: 2, 3: -1}, 5)
+    """
+    position = token_index(expression)
+    if position is not None:
+        return {position: sp.Integer(1)}, sp.Integer(0)
+    if not has_tokens(expression):
+        return {}, expression
+    if isinstance(expression, (sp.Add, sp.Sum)):
+        terms = unroll(expression) if isinstance(expression, sp.Sum) else expression.args
+        slopes: dict[int, list[sp.Expr]] = {}
+        offsets: list[sp.Expr] = []
+        for term in terms:
+            form = affine_form(term)
+            if form is None:
+                return None
+            offsets.append(form[1])
+            for l, c in form[0].items():
+                slopes.setdefault(l, []).append(c)
+        total = {l: sp.Add(*parts) for l, parts in slopes.items()}
+        return {l: c for l, c in total.items() if c != 0}, sp.Add(*offsets)
+    if isinstance(expression, sp.Mul):
+        factors = [factor for factor in expression.args if has_tokens(factor)]
+        if len(factors) == 1 and (form := affine_form(factors[0])) is not None:
+            scale = sp.Mul(*(factor for factor in expression.args if factor is not factors[0]))
+            return {l: c * scale for l, c in form[0].items()}, form[1] * scale
+    return None
+
+
+def has_tokens(expression: sp.Basic) -> bool:
+    """Whether any token occurs, structured ones included."""
+    return any(token_index(s) is not None or s == TOKENS.label for s in expression.free_symbols)
+
+
+def direction_of(slopes: dict[int, sp.Expr]) -> Direction:
+    """The direction of a linear form, scaled so that its first entry is 1."""
+    lead = slopes[min(slopes)]
+    return tuple((l, sp.expand(slopes[l] / lead)) for l in sorted(slopes))
+
+
+def dot(left: Direction, right: Direction) -> sp.Expr:
+    """<a, b>."""
+    entries = dict(right)
+    return sp.expand(sp.Add(*(c * entries[l] for l, c in left if l in entries)))
+
+
+class _Ridge:
+    """Collects the one linear form an expression depends on, and rewrites the expression in it."""
+
+    def __init__(self, variable: sp.Symbol) -> None:
+        self.variable = variable
+        self.direction: Direction | None = None
+
+    def rewrite(self, e: sp.Expr) -> sp.Expr | None:
+        """e in terms of the variable u = <a, z>, None if a second direction occurs."""
+        if not has_tokens(e):
+            return e
+        form = affine_form(e)
+        if form is not None:
+            return self.along(*form)
+        if isinstance(e, sp.Add):
+            affine = [t for t in e.args if affine_form(t) is not None]
+            parts = [self.rewrite(sp.Add(*affine))] if affine else []
+            parts += [self.rewrite(t) for t in e.args if t not in affine]
+            return None if None in parts else sp.Add(*parts)
+        if isinstance(e, (sp.Sum, sp.Product)):
+            return None
+        arguments: list[sp.Expr] = []
+        for argument in e.args:
+            rewritten = self.rewrite(argument)
+            if rewritten is None:
+                return None
+            arguments.append(rewritten)
+        return e.func(*arguments)
+
+    def along(self, slopes: dict[int, sp.Expr], offset: sp.Expr) -> sp.Expr | None:
+        if not slopes:
+            return offset
+        direction = direction_of(slopes)
+        if self.direction is None:
+            self.direction = direction
+        if direction != self.direction:
+            return None
+        return slopes[min(slopes)] * self.variable + offset
+
+
+def as_ridge(expression: sp.Expr, variable: sp.Symbol) -> tuple[Direction, sp.Expr] | None:
+    """(a, f) with expression = f(<a, z>), f written in the given variable; None if it is no visible ridge.
+
+    >>> u = sp.Symbol("u", real=True)
+    >>> as_ridge((token(1) + token(2))**3 - 6*(token(1) + token(2)), u)
+    (((1, 1), (2, 1)), u**3 - 6*u)
+    """
+    reader = _Ridge(variable)
+    profile = reader.rewrite(expression)
+    if profile is None or reader.direction is None:
+        return None
+    return reader.direction, profile
