@@ -418,6 +418,16 @@ class SmoothedTerm:
         return values
 
 
+def _sign_function(atom: SmoothSign, at: Sequence[sp.Expr]) -> sp.Expr:
+    argument = sp.Add(*(a * x for a, x in zip(atom.direction, at, strict=True))) + atom.offset
+    return sp.sign(argument) if atom.noise == 0 else sp.erf(argument / sp.sqrt(2 * atom.noise))
+
+
+def _quadratic_text(shape: Shape, variables: Sequence[sp.Symbol]) -> sp.Expr:
+    n = len(variables)
+    return sp.Add(*(shape.quadratic[n * i + j] * variables[i] * variables[j] for i in range(n) for j in range(n)))
+
+
 def _form_text(atom: SmoothSign) -> str:
     parts = (f"{c}*x{i}" for i, c in enumerate(atom.direction, start=1) if c != 0)
     return f"({' + '.join(parts)} + {atom.offset})"
@@ -443,6 +453,7 @@ class Smoothed:
     variables: tuple[sp.Symbol, ...]
     conditions: tuple[sp.Expr, ...]
     square_integrable: bool
+    variance: sp.Expr = sp.Integer(1)
 
     @classmethod
     def of(
@@ -453,7 +464,11 @@ class Smoothed:
         `conditions` lists what must be positive for the mean to exist when parameters decide it.
         Raises `NoClosedForm` outside the closed class, `DomainError` when the mean does not exist.
         """
-        form = normal_form(expression, variables)
+        return cls.of_form(normal_form(expression, variables), variables, variance)
+
+    @classmethod
+    def of_form(cls, form: NormalForm, variables: Sequence[sp.Symbol], variance: sp.Expr) -> Smoothed:
+        """Smooth a normal form (see `of`)."""
         terms = tuple(SmoothedTerm(shape, c, variance) for shape, c in form.items())
         identity = sp.eye(len(variables)) / variance
         conditions: set[sp.Expr] = set()
@@ -465,14 +480,15 @@ class Smoothed:
             exists, needed = positive_definite(identity - 2 * term.quadratic)
             if not exists:
                 raise DomainError(
-                    f"{expression} has no mean under the Gaussian measure: its exponent grows too fast; "
-                    "exp(x^T Q x) needs I - 2Q positive definite"
+                    f"exp({_quadratic_text(term.shape, variables)}) has no mean under the Gaussian measure: "
+                    "exp(x^T Q x) needs I - 2Q positive definite (and I - 4Q for a finite second moment)"
                 )
             conditions.update(needed)
             stronger, needed = positive_definite(identity - 4 * term.quadratic)
             square_integrable = square_integrable and stronger
             conditions.update(needed)
-        return cls(terms, tuple(variables), tuple(sorted(conditions, key=str)), square_integrable)
+        ordered = tuple(sorted(conditions, key=str))
+        return cls(terms, tuple(variables), ordered, square_integrable, variance)
 
     def expression(self, at: Sequence[sp.Expr]) -> sp.Expr:
         """G_v h (t) in closed form."""
@@ -491,3 +507,23 @@ class Smoothed:
         return [
             real_part(sp.expand(sp.Add(*(column[k] for column in columns.values())))) for k in range(order + 1)
         ]
+
+    def function(self, at: Sequence[sp.Expr]) -> sp.Expr:
+        """h itself at x = `at`, from its normal form."""
+        values = []
+        for term in self.terms:
+            shape, n = term.shape, len(at)
+            exponent = sp.Add(
+                *(shape.quadratic[n * i + j] * at[i] * at[j] for i in range(n) for j in range(n)),
+                *(b * x for b, x in zip(shape.linear, at, strict=True)),
+            )
+            signs = sp.Mul(*(_sign_function(s, at) for s in shape.signs))
+            monomial = sp.Mul(*(x**k for x, k in zip(at, shape.powers, strict=True)))
+            values.append(term.coefficient * monomial * sp.exp(exponent) * signs)
+        return real_part(sp.Add(*values))
+
+    def second_moment(self) -> sp.Expr:
+        """E h^2 under N(0, v I).  Raises `DomainError` if it is infinite, `NoClosedForm` outside the class."""
+        form = {term.shape: term.coefficient for term in self.terms}
+        square = Smoothed.of_form(_Reader(self.variables).product(form, form), self.variables, self.variance)
+        return square.expression([sp.Integer(0)] * len(self.variables))
