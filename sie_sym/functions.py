@@ -37,6 +37,11 @@ def token_index(symbol: sp.Basic) -> int | None:
     return None
 
 
+def _raised(text: str, exp: str | None) -> str:
+    """SymPy's LaTeX printer hands the exponent of a power of a function down to the function."""
+    return text if exp is None else f"{text}^{{{exp}}}"
+
+
 class RealFunction(sp.Function):
     """A named function of real arguments with real values."""
 
@@ -64,9 +69,9 @@ class He(RealFunction):
         k, x = self.args
         return hermite_polynomial(int(k), x) if k.is_Integer else self
 
-    def _latex(self, printer: Any) -> str:
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
         k, x = self.args
-        return rf"\mathrm{{He}}_{{{printer.doprint(k)}}}\left({printer.doprint(x)}\right)"
+        return _raised(rf"\mathrm{{He}}_{{{printer.doprint(k)}}}\left({printer.doprint(x)}\right)", exp)
 
 
 def hermite_polynomial(k: int, x: sp.Expr, variance: sp.Expr = sp.Integer(1)) -> sp.Expr:
@@ -90,8 +95,8 @@ class relu(RealFunction):
         """The step function (1/2 at 0)."""
         return sp.Heaviside(self.args[0])
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\mathrm{{relu}}\left({printer.doprint(self.args[0])}\right)"
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        return _raised(rf"\mathrm{{relu}}\left({printer.doprint(self.args[0])}\right)", exp)
 
 
 class Phi(RealFunction):
@@ -103,8 +108,8 @@ class Phi(RealFunction):
         """The standard normal density."""
         return sp.exp(-(self.args[0] ** 2) / 2) / sp.sqrt(2 * sp.pi)
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\Phi\left({printer.doprint(self.args[0])}\right)"
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        return _raised(rf"\Phi\left({printer.doprint(self.args[0])}\right)", exp)
 
 
 class gelu(RealFunction):
@@ -117,8 +122,8 @@ class gelu(RealFunction):
         x = self.args[0]
         return Phi(x) + x * sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\mathrm{{gelu}}\left({printer.doprint(self.args[0])}\right)"
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        return _raised(rf"\mathrm{{gelu}}\left({printer.doprint(self.args[0])}\right)", exp)
 
 
 class sigmoid(RealFunction):
@@ -130,8 +135,8 @@ class sigmoid(RealFunction):
         """sigmoid (1 - sigmoid)."""
         return self * (1 - self)
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\mathrm{{sigmoid}}\left({printer.doprint(self.args[0])}\right)"
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        return _raised(rf"\mathrm{{sigmoid}}\left({printer.doprint(self.args[0])}\right)", exp)
 
 
 class softplus(RealFunction):
@@ -143,8 +148,8 @@ class softplus(RealFunction):
         """The sigmoid."""
         return sigmoid(self.args[0])
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\mathrm{{softplus}}\left({printer.doprint(self.args[0])}\right)"
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
+        return _raised(rf"\mathrm{{softplus}}\left({printer.doprint(self.args[0])}\right)", exp)
 
 
 class SignProduct(RealFunction):
@@ -177,9 +182,9 @@ class SignProduct(RealFunction):
         density = sp.exp(-(h**2) / 2) / sp.sqrt(2 * sp.pi)
         return 2 * density * sp.erf((k - rho * h) / sp.sqrt(2 * (1 - rho**2)))
 
-    def _latex(self, printer: Any) -> str:
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
         h, k, rho = (printer.doprint(argument) for argument in self.args)
-        return rf"\mathrm{{S}}\left({h}, {k}; {rho}\right)"
+        return _raised(rf"\mathrm{{S}}\left({h}, {k}; {rho}\right)", exp)
 
 
 class softmax(RealFunction):
@@ -204,6 +209,6 @@ class softmax(RealFunction):
         other = softmax(sp.Integer(argindex - 1), *scores)
         return self * (sp.Integer(int(k == argindex - 1)) - other)
 
-    def _latex(self, printer: Any) -> str:
+    def _latex(self, printer: Any, exp: str | None = None) -> str:
         k, *scores = (printer.doprint(argument) for argument in self.args)
-        return rf"\mathrm{{softmax}}_{{{k}}}\left({', '.join(scores)}\right)"
+        return _raised(rf"\mathrm{{softmax}}_{{{k}}}\left({', '.join(scores)}\right)", exp)
