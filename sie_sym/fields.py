@@ -30,9 +30,9 @@ class Fields:
 
     `target` maps z* (L, N) to g (k, N); `response` maps (g (k, N), z (n, N)) to (delta (n, N), |g - phi|^2 (N,)).
     n = L, or n = 1 when `summed`: then `response` reads u = sum_l z_l / sqrt L.  `encoding` is C, (L, r).
-    `untied`: one weight vector a token, u = sum_l <W_l, x_l> / sqrt L (eq. 15).  `scalar_target` (L floats to a
-    tuple of k) and `scalar_response` (k + n floats to a tuple of n + 1) are the same functions of floats, written
-    with `math` alone: what numba compiles.
+    `untied`: one weight vector a token, u = sum_l <W_l, x_l> / sqrt L (eq. 15).  `scalar_target` (from L floats to a
+    tuple of k) and `scalar_response` (from k + n to a tuple of n + 1) are the same functions of one sample, given as
+    one indexable and written with `math` alone: what numba compiles.
     """
 
     tokens: int
@@ -159,8 +159,8 @@ def fields_of(
         np.array(encoding.tolist(), dtype=float).reshape(encoding.shape),
         summed,
         untied or model.family == "untied",
-        scalar_function(tokens, goals),
-        scalar_function([*answers, *inputs], expressions),
+        scalar_function(tokens, goals, vector=True),
+        scalar_function([*answers, *inputs], expressions, vector=True),
     )
 
 

@@ -365,7 +365,7 @@ def _save(path: Path, identity: str, step: int, blocks: list[_Block]) -> None:
 
 def _load(path: Path, identity: str, blocks: list[_Block]) -> int:
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             header = json.loads(str(data["header"]))
             if header["identity"] != identity:
                 raise SieSymError(
