@@ -113,7 +113,9 @@ class _Writer:
         for expression in expressions:
             self.uses[expression] += 1
             self._survey(expression)
-        missing = {s for s in self.constant if isinstance(s, sp.Symbol)} - set(self.inputs) - self.bound
+        # an integral's own variable is among the surveyed symbols, but not free
+        free = {s for s in self.constant if isinstance(s, sp.Symbol)} - set(self.inputs) - self.bound
+        missing = free & {s for e in expressions for s in e.free_symbols} if free else free
         if missing:
             refuse_free(missing, list(self.inputs))
 
@@ -462,6 +464,7 @@ def _literal(node: sp.Basic) -> str:
 
 
 def refuse_free(missing: set[Any], inputs: Sequence[sp.Symbol]) -> None:
+    """Raise `SieSymError` naming the symbols without a value and the option that gives one."""
     names = sorted(str(s) for s in missing)
     given = ", ".join(map(str, inputs)) or "no symbol"
     remedy = " ".join(f"--param {n}=VALUE" for n in names)
@@ -474,6 +477,11 @@ def refuse_free(missing: set[Any], inputs: Sequence[sp.Symbol]) -> None:
 def compile_function(
     symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr], scalar: bool, vector: bool
 ) -> Callable[..., Any]:
+    """A Python function of the symbols (of one indexable argument if `vector`) returning the tuple of values.
+
+    `scalar` code runs on floats and `math`, evaluates only the branch taken and compiles under numba; the
+    other runs on numpy arrays.  It sees no builtins and no name that the caller chose.
+    """
     writer = _Writer(symbols, expressions, scalar)
     results = [writer.emit(e) for e in expressions]
     used = {s for s in writer.inputs if s in writer.constant}

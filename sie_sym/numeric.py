@@ -1,7 +1,7 @@
 r"""From exact expressions to float64 functions: the only place where formulas become numbers in bulk.
 
-Inputs are cast to float64 first (int64 overflows silently: He_12(50)), constants take the shape of the input, and
-what is made here travels between processes as its formulas.  The code is written by `codegen`.
+Inputs are cast to float64 first (int64 overflows silently: He_12(50)), constants take the shape of the input,
+and what is made here travels between processes as its formulas.  The code is written by `codegen`.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ LINES = (
     "population_loss",
     "exponents landscape gain phase_diagram",
     "codegen numeric",
-    "flow fields chain chain_compiled sgd",
+    "drift flow fields chain chain_compiled sgd",
     "sweep audit",
     "latex plot report",
     "cli __main__",
