@@ -33,7 +33,7 @@ _BLOCK = 2**21
 """Function values evaluated at once (16 MB; numpy functions need a few times that for temporaries)."""
 _RANGE = 13.0
 """sqrt(density) at 13 is 4e-19, and sqrt(density) |he_k| < 1 for every k: nothing is cut off."""
-_DEFAULT_NODES = {1: 400, 2: 128, 3: 72, 4: 32, 5: 18}
+DEFAULT_NODES = {1: 400, 2: 128, 3: 72, 4: 32, 5: 18}
 _GRIDS = ((1.0, 1.0, 0.5), (1.07, 0.97, 0.0), (1.04, 0.98, 0.25))
 """(step, range, offset in steps) relative to the finest grid, which gives the value; the others check it.  Different
 steps, not just a shift, because shifting all tokens by half a step leaves the aliasing term (1, 1) unseen."""
@@ -189,16 +189,20 @@ def hermite_coefficients(
     (array([2.]), 3.0, True)
     """
     if tokens < 1 or order < 0:
-        raise DomainError(f"{tokens} tokens to order {order}: there must be at least one token and order >= 0")
+        raise DomainError(
+            f"{tokens} tokens to order {order}: there must be at least one token and order >= 0"
+        )
     function = _checked(function, tokens, outputs, parity)
     size = len(function(np.zeros((tokens, 1)))) * (order + 1) ** tokens
-    _refuse(3 * size, f"{size} coefficients ({tokens} tokens to order {order})", "lower the order")
-    if tokens > max(_DEFAULT_NODES):
+    refuse_memory(3 * size, f"{size} coefficients ({tokens} tokens to order {order})", "lower the order")
+    if tokens > max(DEFAULT_NODES):
         return _by_sobol(function, tokens, order, nodes or 2**13, parity, seed)
-    count = nodes or _DEFAULT_NODES[tokens]
+    count = nodes or DEFAULT_NODES[tokens]
     half_width = grid_range(count, order)
     results = [
-        _on_grid(function, tokens, order, reach * half_width, coarser * 2 * half_width / count, offset, parity)
+        _on_grid(
+            function, tokens, order, reach * half_width, coarser * 2 * half_width / count, offset, parity
+        )
         for coarser, reach, offset in _GRIDS[: 3 if tokens <= 2 else 2]
     ]
     value, norm2, inner = results[0]
@@ -214,7 +218,7 @@ def hermite_coefficients(
     return SpectralExpansion(value, 2 * _by_degree(spread) + rounding, norm2, norm2_error, method)
 
 
-def _refuse(floats: float, what: str, remedy: str) -> None:
+def refuse_memory(floats: float, what: str, remedy: str) -> None:
     if 8 * floats > MEMORY_LIMIT:
         raise TruncationError(f"{what} would need {8 * floats / 2**30:.1f} GiB (limit 1 GiB): {remedy}")
 
@@ -272,7 +276,9 @@ def _on_grid(
     slice_size = len(x) ** (tokens - 1)
     rest = np.array(np.meshgrid(*[x] * (tokens - 1), indexing="ij")).reshape(tokens - 1, 1, slice_size)
     outputs = len(function(np.zeros((tokens, 1))))
-    _refuse(3 * slice_size * outputs, f"one slice of {slice_size} nodes and {outputs} outputs", "pass fewer nodes")
+    refuse_memory(
+        3 * slice_size * outputs, f"one slice of {slice_size} nodes and {outputs} outputs", "pass fewer nodes"
+    )
     rows = max(1, _BLOCK // (slice_size * outputs))
     total = np.zeros((outputs, *[order + 1] * tokens))
     norm2 = inner2 = 0.0
@@ -405,7 +411,7 @@ def shifted_expectation(
         values = np.stack([part.coefficients.reshape(-1) for part in parts])
         return ShiftedExpectation(values, max(part.error for part in parts), parts[0].method)
     checked = _checked(function, tokens, None, None)
-    number = nodes or _DEFAULT_NODES[tokens]
+    number = nodes or DEFAULT_NODES[tokens]
     half_width = grid_range(number, 0)
     results = [
         _transform_on_grid(checked, shifts, reach * half_width, coarser * 2 * half_width / number, offset)
@@ -417,7 +423,9 @@ def shifted_expectation(
     return ShiftedExpectation(value, error, f"{len(results)} uniform grids of about {number} nodes a token")
 
 
-def _transform_on_grid(function: NumericFunction, shifts: Array, half_width: float, step: float, offset: float) -> Array:
+def _transform_on_grid(
+    function: NumericFunction, shifts: Array, half_width: float, step: float, offset: float
+) -> Array:
     axes, weights = [], []
     for column in shifts.T:
         centre = step * round((column.max() + column.min()) / (2 * step))
@@ -428,7 +436,11 @@ def _transform_on_grid(function: NumericFunction, shifts: Array, half_width: flo
     rest = np.meshgrid(*axes[1:], indexing="ij")
     slice_size = math.prod(len(x) for x in axes[1:])
     outputs = len(function(np.zeros((len(axes), 1))))
-    _refuse(3 * slice_size * outputs, f"one slice of {slice_size} nodes", "ask for shifts that lie closer together")
+    refuse_memory(
+        3 * slice_size * outputs,
+        f"one slice of {slice_size} nodes",
+        "ask for shifts that lie closer together",
+    )
     rows = max(1, _BLOCK // (slice_size * max(outputs, 1)))
     total = np.zeros((len(shifts), outputs))
     for start in range(0, len(axes[0]), rows):
@@ -437,7 +449,9 @@ def _transform_on_grid(function: NumericFunction, shifts: Array, half_width: flo
         points[0] = here[:, None]
         for l, axis in enumerate(rest, start=1):
             points[l] = axis.reshape(1, -1)
-        values = function(points.reshape(len(axes), -1)).reshape(outputs, *[len(here)], *[len(x) for x in axes[1:]])
+        values = function(points.reshape(len(axes), -1)).reshape(
+            outputs, *[len(here)], *[len(x) for x in axes[1:]]
+        )
         part = np.tensordot(weights[0][:, start : start + rows], values, axes=(1, 1))  # (P, k, x_2, ...)
         for weight in weights[1:]:
             part = np.einsum("pkx...,px->pk...", part, weight)
