@@ -95,9 +95,6 @@ def second_moment(transform: Transform) -> sp.Expr:
     >>> second_moment(weierstrass_transform(sp.Abs(token(1))))
     1
     """
-    if transform.degree is not None:
-        orders = range(transform.degree + 1)
-        return sp.expand(sp.Add(*(contraction(transform, transform, k) for k in orders)))
     match transform:
         case ProductTransform(parts):
             return sp.expand(sp.Mul(*(second_moment(part) for part in parts)))
@@ -108,6 +105,10 @@ def second_moment(transform: Transform) -> sp.Expr:
                 _mixed_moment(a, b) - means[id(a)] * means[id(b)] for a, b in _overlapping(transform, transform)
             ]
             return sp.expand(total + sp.Add(*covariances))
+    if transform.degree is not None:
+        orders = range(transform.degree + 1)
+        return sp.expand(sp.Add(*(contraction(transform, transform, k) for k in orders)))
+    match transform:
         case RidgeTransform(_, Smoothed() as profile):
             return profile.second_moment()
         case CoupledTransform(smoothed, _):

@@ -1,0 +1,139 @@
+r"""The population loss R(e, m) = E |g(z*) - phi(z)|^2 in closed form (theory section 4; arXiv:2506.02651, eq. 9).
+
+    R = E |g|^2 - 2 sum_k m^k a_k(e) + E |phi_e|^2,      a_k(e) = <C_k(g), C_k(phi_e)> / k!,      phi_e(z) = phi(z + e)
+
+with e = C eps.  There is no factor 1/2 (the official code has one).  The sum is finite as soon as g or phi is a
+polynomial; otherwise it is cut at `order` and the neglected part is bounded by Parseval and Cauchy-Schwarz,
+
+    |error of R| <= 2 |m|^{K+1} sqrt(tail_K(g) tail_K(phi_e)),   tail_K(h) = E |h|^2 - sum_{k<=K} <C_k(h), C_k(h)> / k!.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import sympy as sp
+
+from sie_sym.enclosure import enclose
+from sie_sym.errors import FormulaError
+from sie_sym.evidence import Evidence
+from sie_sym.expansion import HermiteExpansion
+from sie_sym.functions import token
+from sie_sym.model import Model
+from sie_sym.parseval import contraction, second_moment
+from sie_sym.target import Target
+
+DEFAULT_ORDER = 12
+"""Where an infinite sum over m is cut unless the caller says otherwise."""
+
+
+@dataclass(frozen=True)
+class PopulationLoss:
+    """R in the sufficient statistics (m, eps_1, ..., eps_r), with its building blocks.
+
+    `overlaps[k]` is a_k(e); `order` is None for an exact loss, else the last power of m kept, and `bound` is then the
+    rigorous bound on the error as an expression in the statistics (0 for an exact loss).
+    """
+
+    expression: sp.Expr
+    statistics: tuple[sp.Symbol, ...]
+    target: Target
+    model: Model
+    target_norm: sp.Expr
+    model_norm: sp.Expr
+    overlaps: tuple[sp.Expr, ...]
+    order: int | None
+    bound: sp.Expr
+    evidence: Evidence
+
+    @property
+    def parameters(self) -> tuple[sp.Symbol, ...]:
+        """The parameters left free, by name."""
+        free = self.expression.free_symbols - set(self.statistics)
+        return tuple(sorted((s for s in free if isinstance(s, sp.Symbol)), key=str))
+
+    def at(self, values: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+        """R with statistics or parameters replaced, exact."""
+        return self.expression.subs(dict(values))
+
+    def value(self, values: Mapping[sp.Symbol, sp.Expr]) -> tuple[float, float]:
+        """(R, bound on its error) as floats at a point.
+
+        Raises `FormulaError` if a statistic or a parameter is left free.
+        """
+        point = self.at(values)
+        left = sorted(map(str, point.free_symbols))
+        if left:
+            raise FormulaError(f"the loss still depends on {', '.join(left)}: give a value to each")
+        ball = enclose(point)
+        tail = enclose(self.bound.subs(dict(values)))
+        return float(ball.mid()), float(ball.rad()) + max(0.0, float(tail.upper()))
+
+
+def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) -> PopulationLoss:
+    """R(e, m) for a target and a model on the same tokens, exact where both sides are.
+
+    Raises `FormulaError` when their numbers of tokens or outputs differ, `NoClosedForm` where no rule applies and
+    `DomainError` where a moment is infinite.
+
+    >>> from sie_sym.functions import He, token
+    >>> from sie_sym.model import linear_attention
+    >>> population_loss(Target.of(He(2, token(1)) + He(2, token(2))), linear_attention(2)).expression
+    7 - 4*m**2
+    """
+    _check_compatible(target, model)
+    shift = {token(l): token(l) + e for l, e in enumerate(model.shift, start=1) if e != 0}
+    moved = tuple(component.subs(shift, simultaneous=True) for component in model.components)
+    g = HermiteExpansion.of(target.components, target.tokens)
+    phi = HermiteExpansion.of(moved, model.tokens)
+    degrees = [degree for degree in (g.degree, phi.degree) if degree is not None]
+    last = min(degrees) if degrees else order
+    overlaps = tuple(_overlap(g, phi, k) for k in range(last + 1))
+    target_norm = sp.Add(*(second_moment(t) for t in g.transforms))
+    model_norm = sp.Add(*(second_moment(t) for t in phi.transforms))
+    m = model.semantic
+    expression = sp.Add(target_norm, model_norm, *(-2 * m**k * a for k, a in enumerate(overlaps)))
+    if target_norm.is_polynomial(*model.statistics) and expression.is_polynomial(*model.statistics):
+        expression = sp.expand(expression)
+    bound = sp.Integer(0)
+    if not degrees:
+        tails = [
+            norm - sp.Add(*(_overlap(side, side, k) for k in range(last + 1)))
+            for norm, side in ((target_norm, g), (model_norm, phi))
+        ]
+        bound = 2 * sp.Abs(m) ** (last + 1) * sp.sqrt(sp.Max(0, tails[0])) * sp.sqrt(sp.Max(0, tails[1]))
+    return PopulationLoss(
+        expression,
+        model.statistics,
+        target,
+        model,
+        target_norm,
+        model_norm,
+        overlaps,
+        None if degrees else last,
+        bound,
+        Evidence.EXACT if degrees else Evidence.ENCLOSED,
+    )
+
+
+def _overlap(left: HermiteExpansion, right: HermiteExpansion, k: int) -> sp.Expr:
+    pairs = zip(left.transforms, right.transforms, strict=True)
+    return sp.expand(sp.Add(*(contraction(a, b, k) for a, b in pairs)))
+
+
+def _check_compatible(target: Target, model: Model) -> None:
+    if target.tokens != model.tokens:
+        raise FormulaError(
+            f"the target has {target.tokens} tokens and the model {model.tokens}: give both the same number"
+        )
+    if len(target.components) != len(model.components):
+        raise FormulaError(
+            f"the target has {len(target.components)} outputs and the model {len(model.components)}: they must match "
+            "(choose another --reduction, or a target of that shape)"
+        )
+    clash = set(target.parameters) & set(model.statistics)
+    if clash:
+        raise FormulaError(
+            f"the parameter {', '.join(map(str, clash))} of the target is the name of an overlap: rename it"
+        )
