@@ -139,7 +139,7 @@ class _Writer:
             self.uses[child] += 1
             flags.append(self._survey(child))
         known = type(node) in _CODE_OF and not isinstance(node, SignProduct)
-        known = known or isinstance(node, (sp.Number, sp.NumberSymbol, sp.Add, sp.Mul, sp.Pow))
+        known = known or isinstance(node, (sp.Number, sp.NumberSymbol, type(sp.I), sp.Add, sp.Mul, sp.Pow))
         self.constant[node] = all(flags) and known
         return self.constant[node]
 

@@ -53,6 +53,7 @@ class Drift:
             )
         self.half_rate = rate / 2
         self.variance: Variance = 0.0 if variance is None or rate == 0 else variance
+        self.noise = self._numerical_variance()
         self.gram = None if gram is None else self._checked_gram(gram)
         self.precision = None if self.gram is None else np.linalg.inv(self.gram)
         self.watched, self.threshold = self._checked_recovery(recovery)
@@ -126,12 +127,18 @@ class Drift:
         if not isinstance(self.loss, NumericLoss) or callable(self.variance):
             return None
         terms = [_horner(e, self.statistics) for e in self.loss.gradient_expressions]
-        return [*terms, sp.sympify(self.variance)]
+        return [*terms, sp.sympify(self.variance, strict=True)]
+
+    def _numerical_variance(self) -> Callable[..., Any]:
+        if callable(self.variance):
+            return self.variance
+        formula = numeric_function(self.statistics, [sp.sympify(self.variance, strict=True)])
+        return lambda *point: formula(np.stack(np.broadcast_arrays(*point)))[0]
 
     def _numerical_terms(self, *point: Any) -> list[Any]:
         """The gradient and V from the loss's own methods, for floats or for arrays."""
-        noise = self.variance(*point) if callable(self.variance) else float(sp.sympify(self.variance))
-        return [*self.loss.gradient(*point), noise]
+        gradient = self.loss.gradient(*point)
+        return [*gradient, np.broadcast_to(self.noise(*point), np.shape(gradient[0]))]
 
     def scalar_field(self) -> Callable[[float, FloatArray], Any]:
         """The right-hand side (t, s) -> ds/dt on floats."""

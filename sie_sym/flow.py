@@ -27,7 +27,8 @@ TIME, RECOVERY, FIXED_POINT = "time", "weak recovery", "fixed point"
 
 _MOST_STEPS = 100_000
 _STILL = 1e-9
-"""A statistic is still when its relative rate is this fraction of the largest one met on the way."""
+"""A statistic is still when its relative rate is this fraction of the local rate of relaxation."""
+_LOOK_EVERY = 10
 
 
 @dataclass(frozen=True)
@@ -64,28 +65,40 @@ def _tolerances(starts: FloatArray, rtol: float) -> float:
     if not 3e-14 <= rtol <= 1e-6:
         raise SieSymError(f"rtol = {rtol}: choose one in [3e-14, 1e-6], escape times need no less")
     moduli = np.abs(starts[starts != 0])
-    return max(rtol * 1e-2 * float(moduli.min(initial=1.0)), 1e-300)
+    # LSODA squares speed / tolerance for its first step: below 1e-150 that overflows
+    return max(rtol * 1e-2 * float(moduli.min(initial=1.0)), 1e-140)
 
 
-class _Stillness:
-    """Decides that a trajectory has arrived: every statistic is still, or decays and is negligible."""
+class _Arrival:
+    """Decides that trajectories rest: each statistic is still, or decays far below the start."""
 
-    def __init__(self, start: FloatArray, time: float) -> None:
+    def __init__(self, field: Callable[[float, FloatArray], Any], start: FloatArray, time: float) -> None:
+        self.field = field
         self.time = time
-        self.fastest = np.zeros(start.shape[1:])
         self.negligible = 1e-10 * np.where(start == 0, 1.0, np.abs(start)).min(axis=0)
 
-    def __call__(self, t: float, s: FloatArray, velocity: FloatArray) -> bool:
-        """Arrays (1 + r, ...); updates the fastest relative rate."""
+    def __call__(self, t: float, s: FloatArray) -> bool:
+        """Whether all of `s` (1 + r, ...) rests at time t."""
+        velocity = np.asarray(self.field(t, s))
         size, speed = np.abs(s), np.abs(velocity)
         rates = np.divide(speed, size, out=np.where(speed > 0, np.inf, 0.0), where=size > 0)
-        finite = np.where(np.isfinite(rates), rates, 0.0)
-        self.fastest = np.maximum(self.fastest, finite.max(axis=0))
-        grows = (s * velocity > 0) & (size < 1e-2)
-        # a tiny statistic that grows is an escape, however slow (SIE >= 3), if the time left is long enough
-        still = (rates <= _STILL * self.fastest) & (~grows | (rates * (self.time - t) < 1e-3))
         decays = ((s * velocity < 0) | (velocity == 0)) & (size <= self.negligible)
+        if not np.all(decays | (rates < np.inf)):
+            return False
+        # a tiny statistic that grows is an escape, however slow (SIE >= 3), if the time left suffices
+        grows = (s * velocity > 0) & (size < 1e-2) & (rates * (self.time - t) >= 1e-3)
+        still = (rates <= _STILL * self._relaxation(t, s, velocity)) & ~grows
         return bool(np.all(still | decays))
+
+    def _relaxation(self, t: float, s: FloatArray, velocity: FloatArray) -> FloatArray:
+        """The largest entry of the Jacobian, by differences taken towards the inside of the ball."""
+        entries = []
+        for j in range(len(s)):
+            h = np.where(s[j] > 0, -1e-7, 1e-7)
+            moved = s.copy()
+            moved[j] += h
+            entries.append(np.abs((np.asarray(self.field(t, moved)) - velocity) / h).max(axis=0))
+        return np.asarray(np.max(entries, axis=0))
 
 
 def gradient_flow(
@@ -117,8 +130,6 @@ def gradient_flow(
     >>> bool(abs(flow.states[-1, 0] - math.tanh(1)) < 1e-9)
     True
     """
-    from scipy.integrate import LSODA
-
     drift = Drift(loss, rate, variance, gram, recovery)
     s0 = drift.checked_starts(start)
     if s0.ndim != 1:
@@ -126,42 +137,78 @@ def gradient_flow(
     _check_span(time, samples)
     atol = _tolerances(s0, rtol)
     field = drift.scalar_field()
-    still = _Stillness(s0, time)
-
-    ended, end = TIME, float(time)
-    recovery_time: float | None = None
+    arrived = _Arrival(field, s0, time)
     if drift.progress(s0.tolist()) >= drift.threshold:
-        ended, end, recovery_time = RECOVERY, 0.0, 0.0
-    elif still(0.0, s0, np.array(field(0.0, s0))):
-        ended, end = FIXED_POINT, 0.0
+        t, states, ended = np.zeros(1), s0[None, :].copy(), RECOVERY
+    elif arrived(0.0, s0):
+        t, states, ended = np.zeros(1), s0[None, :].copy(), FIXED_POINT
+    elif recovery is None:
+        t, states, ended = _until_rest(field, arrived, s0, time, samples, rtol, atol)
     else:
-        solver = LSODA(field, 0.0, s0.copy(), time, rtol=rtol, atol=atol)
-        t_old, y_old = 0.0, s0
-        for _ in range(_MOST_STEPS):
-            message = solver.step()
-            y = np.array(solver.y)
-            if solver.status == "failed" or not np.isfinite(y).all():
-                raise SieSymError(f"the integration fails at t = {solver.t:g}, state {y.tolist()}: {message}")
-            if drift.progress(y.tolist()) >= drift.threshold:
-                end = _crossing(drift, field, t_old, y_old, float(solver.t), rtol, atol)
-                ended, recovery_time = RECOVERY, end
-                break
-            if solver.status == "finished":
-                break
-            t_old, y_old = float(solver.t), y
-            if still(t_old, y, np.array(field(t_old, y))):
-                ended, end = FIXED_POINT, t_old
-                break
-        else:
-            raise SieSymError(
-                f"more than {_MOST_STEPS} steps, at t = {t_old:g} of {time:g}: "
-                "pass a shorter time or a larger rtol"
-            )
-    t = np.linspace(0.0, end, samples) if end > 0 else np.zeros(1)
-    states = _sampled(field, s0, t, rtol, atol) if end > 0 else s0[None, :].copy()
+        end, last, ended = _until_recovery(drift, field, arrived, s0, time, rtol, atol)
+        t = np.linspace(0.0, end, samples)
+        states = _sampled(field, s0, t, rtol, atol)
+        states[-1] = last
     losses = drift.losses(states)
     drift.check(states, losses, rtol)
+    recovery_time = float(t[-1]) if ended == RECOVERY else None
     return Flow(t, states, losses, drift.statistics, ended, recovery_time)
+
+
+def _until_rest(
+    field: Callable[..., Any],
+    arrived: _Arrival,
+    start: FloatArray,
+    time: float,
+    samples: int,
+    rtol: float,
+    atol: float,
+) -> tuple[FloatArray, FloatArray, str]:
+    """Sample to `time`; when the flow rests before, zoom in until the approach fills the samples."""
+    end, ended = float(time), TIME
+    while True:
+        t = np.linspace(0.0, end, samples)
+        states = _sampled(field, start, t, rtol, atol)
+        if not arrived(end, states[-1]):
+            return t, states, ended
+        # what rests stays at rest: the first such sample by bisection
+        ended, low, high = FIXED_POINT, 0, samples - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if arrived(t[middle], states[middle]) else (middle, high)
+        if end == t[high] or end == 0.0:
+            return t, states, ended
+        end = float(t[high])
+
+
+def _until_recovery(
+    drift: Drift,
+    field: Callable[..., Any],
+    arrived: _Arrival,
+    start: FloatArray,
+    time: float,
+    rtol: float,
+    atol: float,
+) -> tuple[float, FloatArray, str]:
+    """Step until the watched size reaches its threshold, the flow rests or the time is over."""
+    from scipy.integrate import LSODA
+
+    solver = LSODA(field, 0.0, start.copy(), time, rtol=rtol, atol=atol)
+    t_old, y_old = 0.0, start
+    for step in range(_MOST_STEPS):
+        message = solver.step()
+        t, y = float(solver.t), np.array(solver.y)
+        if solver.status == "failed" or not all(map(math.isfinite, y.tolist())):
+            raise SieSymError(f"the integration fails at t = {t:g}, state {y.tolist()}: {message}")
+        if drift.progress(y.tolist()) >= drift.threshold:
+            return *_crossing(drift, field, t_old, y_old, t, rtol, atol), RECOVERY
+        rests = (step % _LOOK_EVERY == 0 or solver.status == "finished") and arrived(t, y)
+        if rests or solver.status == "finished":
+            return t, y, FIXED_POINT if rests else TIME
+        t_old, y_old = t, y
+    raise SieSymError(
+        f"more than {_MOST_STEPS} steps, at t = {t_old:g} of {time:g}: pass a shorter time or a larger rtol"
+    )
 
 
 def _check_span(time: float, samples: int) -> None:
@@ -193,18 +240,21 @@ def _crossing(
     t_new: float,
     rtol: float,
     atol: float,
-) -> float:
-    """When the watched size crosses the threshold, within one accepted step."""
+) -> tuple[float, FloatArray]:
+    """When and where the watched size crosses the threshold, within one accepted step."""
     from scipy.optimize import brentq
 
+    def state(t: float) -> FloatArray:
+        return y_old if t == t_old else _sampled(field, y_old, np.array([t_old, t]), rtol, atol)[-1]
+
     def excess(t: float) -> float:
-        y = y_old if t == t_old else _sampled(field, y_old, np.array([t_old, t]), rtol, atol)[-1]
-        return drift.progress(y.tolist()) - drift.threshold
+        return drift.progress(state(t).tolist()) - drift.threshold
 
     # the short integration may differ from the step by rounding: then the step's end is the crossing
-    if excess(t_new) <= 0:
-        return t_new
-    return float(brentq(excess, t_old, t_new, xtol=1e-13 * max(t_new, 1e-300), rtol=1e-13))
+    t = t_new
+    if excess(t_new) > 0:
+        t = float(brentq(excess, t_old, t_new, xtol=1e-13 * max(t_new, 1e-300), rtol=1e-13))
+    return t, state(t)
 
 
 def weak_recovery_time(
@@ -272,13 +322,13 @@ def gradient_flow_batch(
     states = np.empty((samples, n, count))
     states[0] = points.T
     recovered = np.where(_sizes(drift, points.T) >= drift.threshold, 0.0, np.nan)
-    still = _Stillness(points.T, time)
+    arrived = _Arrival(lambda t, s: field(t, s.ravel()).reshape(n, count), points.T, time)
     filled = 1
-    if still(0.0, points.T, field(0.0, points.T.ravel()).reshape(n, count)):
+    if arrived(0.0, points.T):
         states[:], filled = states[0], samples
     else:
         solver = DOP853(field, 0.0, points.T.ravel(), time, rtol=strict, atol=atol / math.sqrt(count))
-        for _ in range(_MOST_STEPS):
+        for step in range(_MOST_STEPS):
             solver.step()
             y = solver.y.reshape(n, count)
             if solver.status == "failed" or not np.isfinite(y).all():
@@ -293,7 +343,7 @@ def gradient_flow_batch(
                     recovered[j] = _bisected(drift, dense, j, count, solver.t_old, solver.t)
             if solver.status == "finished":
                 break
-            if still(solver.t, y, solver.f.reshape(n, count)):
+            if step % _LOOK_EVERY == 0 and arrived(solver.t, y):
                 states[filled:] = y
                 filled = samples
                 break

@@ -25,7 +25,7 @@ class NumericFunction:
 
     def __init__(self, symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]) -> None:
         self.symbols = tuple(symbols)
-        self.expressions = tuple(sp.sympify(e) for e in expressions)
+        self.expressions = tuple(sp.sympify(e, strict=True) for e in expressions)
         self._function = compile_function(self.symbols, self.expressions, scalar=False, vector=True)
 
     def __call__(self, values: ArrayLike) -> FloatArray:
@@ -84,7 +84,8 @@ def scalar_function(
     >>> scalar_function([m], [4 - 4 * m**2, sp.Max(-m, 0)])(0.5)
     (3.0, 0.0)
     """
-    return compile_function(tuple(symbols), [sp.sympify(e) for e in expressions], scalar=True, vector=vector)
+    formulas = [sp.sympify(e, strict=True) for e in expressions]
+    return compile_function(tuple(symbols), formulas, scalar=True, vector=vector)
 
 
 @runtime_checkable
@@ -117,7 +118,7 @@ class NumericLoss:
     """
 
     def __init__(self, expression: sp.Expr, statistics: Sequence[sp.Symbol]) -> None:
-        self.expression = sp.sympify(expression)
+        self.expression = sp.sympify(expression, strict=True)
         self.statistics = tuple(statistics)
         free = self.expression.free_symbols - set(self.statistics)
         if free:

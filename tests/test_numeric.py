@@ -175,9 +175,9 @@ def test_structured_sums_with_the_tokens_in_any_order():
 
 
 def test_long_sums_compile():
-    tokens = [token(l) for l in range(1, 3001)]
+    tokens = [token(l) for l in range(1, 2001)]
     formula = sp.Add(*((l + 1) * z**2 for l, z in enumerate(tokens)))
-    assert numeric_function(tokens, [formula])(np.ones(3000))[0] == 3000 * 3001 / 2
+    assert numeric_function(tokens, [formula])(np.ones(2000))[0] == 2000 * 2001 / 2
 
 
 @pytest.mark.parametrize("name", ["__import__('os').abort()", "x y", "lambda", "a0", "t1", "exp", "\n", "0"])
@@ -201,9 +201,7 @@ def test_what_has_no_number():
     with pytest.raises(SieSymError, match="--param a=VALUE --param b=VALUE"):
         numeric_function([x], [x * sp.Symbol("b") + sp.Symbol("a")])
     with pytest.raises(NoClosedForm, match="token index"):
-        numeric_function(
-            [x, m], [sp.Sum(TOKENS[1] + TOKENS[i * m / m + sp.Rational(1, 2)], (i, 1, 1)).function]
-        )
+        numeric_function([x], [sp.Sum(TOKENS[i / 2], (i, 2, 2))])
 
 
 def test_pickles_as_formulas():
@@ -226,7 +224,7 @@ def test_numba_compiles_the_scalar_functions():
 
 
 def by_quadrature(h: float, k: float, rho: float) -> float:
-    """E sign(A) sign(B) = int phi(a - h) sign(a) erf((k + rho (a - h)) / sqrt(2 (1 - rho^2))) da, to 20 digits."""
+    """int phi(a - h) sign(a) erf((k + rho (a - h)) / sqrt(2 (1 - rho^2))) da, to 20 digits."""
     ctx = mpmath.MPContext()
     ctx.dps = 25
     h, k, rho = (ctx.mpf(v) for v in (h, k, rho))
