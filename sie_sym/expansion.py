@@ -12,7 +12,7 @@ from functools import cached_property
 import sympy as sp
 
 from sie_sym.evidence import Evidence
-from sie_sym.hermite import MultiIndex, Tensor, dense, multi_indices
+from sie_sym.hermite import MultiIndex, Tensor, dense
 from sie_sym.symmetry import Symmetries
 from sie_sym.weierstrass import Transform, require_square_integrable, weierstrass_transform
 
@@ -83,7 +83,7 @@ class HermiteExpansion:
 
     def vanishes(self, k: int) -> tuple[bool | None, str]:
         """Whether all order-k tensors are zero (None: undecided), and why."""
-        verdicts = []
+        verdicts: list[tuple[bool | None, str]] = []
         for transform, symmetries in zip(self.transforms, self.symmetries, strict=True):
             reason = symmetries.forbids_order(k)
             if reason is not None:
@@ -109,6 +109,3 @@ class HermiteExpansion:
             for alpha in present:
                 rows[alpha] = tuple(tensor.get(alpha, sp.Integer(0)) for tensor in tensors)
         return rows
-
-
-__all__ = ["Coefficient", "HermiteExpansion", "multi_indices"]

@@ -87,9 +87,7 @@ def information_exponent(target: Target) -> InformationExponent:
     found = _generic(target)
     if target.parameters and found.exponent is not None:
         strata = tuple(_strata(found, ""))
-        return InformationExponent(
-            target, found.expansion, found.exponent, found.evidence, found.reasons, strata
-        )
+        return InformationExponent(target, found.expansion, found.exponent, found.evidence, found.reasons, strata)
     return found
 
 
@@ -140,9 +138,7 @@ def _join(prefix: str, condition: str) -> str:
     return f"{prefix} and {condition}" if prefix and condition else prefix or condition
 
 
-def _common_zeros(
-    entries: list[sp.Expr], parameters: tuple[sp.Symbol, ...]
-) -> list[dict[sp.Symbol, sp.Expr]] | None:
+def _common_zeros(entries: list[sp.Expr], parameters: tuple[sp.Symbol, ...]) -> list[dict[sp.Symbol, sp.Expr]] | None:
     """The real parameter sets where all entries vanish, [] if none, None if they cannot be solved for."""
     equations: dict[sp.Expr, None] = {}
     for entry in entries:

@@ -3,7 +3,8 @@ r"""The gradient noise V(s) of a finite learning rate (theory section 6; arXiv:2
     V(s) = E sum_l delta_l^2,      delta_l = -2 <g(z*) - phi(z), d_l phi(z)>,
 
 enters the high-dimensional limit as ds/dt = -(Gamma - s s^T) grad R(s) - (gamma/2) V(s) s.  Expanded in products of a
-function of z* and a function of z, each mean is a pairing E a(z*) b(z) = sum_k m^k <C_k(a), C_k(b_e)> / k!, as in the loss.
+function of z* and a function of z, each mean is a pairing
+E a(z*) b(z) = sum_k m^k <C_k(a), C_k(b_e)> / k!, as in the loss.
 """
 
 from __future__ import annotations
@@ -98,8 +99,7 @@ def _pair(a: sp.Expr, b: sp.Expr, m: sp.Symbol, order: int) -> _Pairing:
     if degrees:
         return _Pairing(value, sp.Integer(0))
     tails = [
-        second_moment(side) - sp.Add(*(contraction(side, side, k) for k in range(last + 1)))
-        for side in (left, right)
+        second_moment(side) - sp.Add(*(contraction(side, side, k) for k in range(last + 1))) for side in (left, right)
     ]
     return _Pairing(value, sp.Abs(m) ** (last + 1) * sp.sqrt(sp.Max(0, tails[0])) * sp.sqrt(sp.Max(0, tails[1])))
 

@@ -94,9 +94,7 @@ def landscape(loss: PopulationLoss) -> Landscape:
     taylor = Taylor(loss.expression, loss.statistics, loss.order)
     gradient = tuple(taylor.derivative(_unit(i, len(loss.statistics))) for i in range(len(loss.statistics)))
     size = len(loss.statistics)
-    hessian = sp.ImmutableDenseMatrix(
-        size, size, lambda i, j: taylor.derivative(_sum(_unit(i, size), _unit(j, size)))
-    )
+    hessian = sp.ImmutableDenseMatrix(size, size, lambda i, j: taylor.derivative(_sum(_unit(i, size), _unit(j, size))))
     kappa = next((k for k in range(1, taylor.last + 1) if taylor.form(k) != 0), None)
     visible = visibility(loss)
     escape = _escape(taylor, kappa, size)
@@ -179,9 +177,7 @@ def _escape(taylor: Taylor, kappa: int | None, size: int) -> Escape:
 
 
 def _escape_quadratic(taylor: Taylor, size: int) -> Escape:
-    hessian = sp.Matrix(
-        size, size, lambda i, j: taylor.derivative(_sum(_unit(i, size), _unit(j, size)))
-    )
+    hessian = sp.Matrix(size, size, lambda i, j: taylor.derivative(_sum(_unit(i, size), _unit(j, size))))
     lowest: tuple[sp.Expr, sp.Matrix] | None = None
     flat: list[sp.Matrix] = []
     for value, _, vectors in hessian.eigenvects():
@@ -213,19 +209,15 @@ def _escape_along_valley(taylor: Taylor, hessian: sp.Matrix, flat: tuple[sp.Expr
     size = len(flat)
     basis = [list(vector) for vector in sp.Matrix([list(flat)]).nullspace()]
     y = [sp.Dummy(f"y{i}", real=True) for i in range(len(basis))]
-    point = [
-        sp.expand(flat[i] * x + sp.Add(*(b[i] * v for b, v in zip(basis, y, strict=True)))) for i in range(size)
-    ]
+    point = [sp.expand(flat[i] * x + sp.Add(*(b[i] * v for b, v in zip(basis, y, strict=True)))) for i in range(size)]
     series = sp.Add(*(taylor.form(k) for k in range(2, order + 1)))
     series = sp.expand(series.subs(dict(zip(taylor.variables, point, strict=True)), simultaneous=True))
-    gram = sp.Matrix([basis_row for basis_row in basis]) * hessian * sp.Matrix(basis).T if basis else None
+    curvature = sp.Matrix(basis) * hessian * sp.Matrix(basis).T if basis else sp.Matrix(0, 0, [])
     curve = [sp.Integer(0)] * len(y)
     for _ in range(order if basis else 0):
         # Newton steps y <- y - (curvature)^{-1} dR/dy each gain an order in x.
-        slopes = sp.Matrix(
-            [sp.diff(series, v).subs(dict(zip(y, curve, strict=True)), simultaneous=True) for v in y]
-        )
-        step = gram.inv() * slopes
+        slopes = sp.Matrix([sp.diff(series, v).subs(dict(zip(y, curve, strict=True)), simultaneous=True) for v in y])
+        step = curvature.inv() * slopes
         updated = [_truncated(c - s, x, order) for c, s in zip(curve, step, strict=True)]
         if updated == curve:
             break
@@ -258,15 +250,11 @@ def _descent(form: sp.Expr, variables: Sequence[sp.Symbol]) -> tuple[sp.Expr, ..
     """
     size = len(variables)
     if size > 2:
-        candidates = [v for v in itertools.product((-1, 0, 1), repeat=size) if any(v)]
-        values = [(form.subs(dict(zip(variables, v, strict=True))), v) for v in candidates]
-        for value, v in values:
-            if decide_sign(value) == -1:
-                return _normalised([sp.Integer(c) for c in v])
+        for candidate in itertools.product((-1, 0, 1), repeat=size):
+            if decide_sign(form.subs(dict(zip(variables, candidate, strict=True)))) == -1:
+                return _normalised([sp.Integer(c) for c in candidate])
         return None
-    candidates = [_unit(i, size) for i in range(size)]
-    candidates += [tuple(-c for c in v) for v in candidates]
-    points = [[sp.Integer(c) for c in v] for v in candidates]
+    points = [[sp.Integer(side * c) for c in _unit(i, size)] for i in range(size) for side in (1, -1)]
     if size == 2:
         slope = sp.Dummy("slope", real=True)
         line = sp.Poly(sp.expand(form.subs({variables[0]: 1, variables[1]: slope})), slope)

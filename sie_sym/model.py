@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import sympy as sp
 
 from sie_sym.errors import FormulaError
-from sie_sym.functions import sigmoid, softmax, token
+from sie_sym.functions import softmax, token
 from sie_sym.target import parameters_of, tokens_of
 
 ACTIVATION_VARIABLE = sp.Symbol("u", real=True)
@@ -131,15 +131,3 @@ def softmax_attention(tokens: int, reduction: str = "identity") -> Model:
     else:
         raise FormulaError(f"unknown reduction {reduction!r}: choose identity, trace or mean-trace")
     return Model(components, tokens, "softmax-attention", _no_encoding(tokens), reduction=reduction)
-
-
-__all__ = [
-    "ACTIVATION_VARIABLE",
-    "Model",
-    "attention_matrix",
-    "formula_model",
-    "linear_attention",
-    "sigmoid",
-    "softmax_attention",
-    "tied_network",
-]

@@ -1,6 +1,6 @@
 r"""Inner products of L^2(N(0, I)) from the transforms of two functions (Parseval; theory section 2).
 
-    <h, h'> = E h h' = sum_k <C_k(h), C_k(h')> / k!,      <C_k(h), C_k(h')> / k! = sum_{|b| = k} C_b(h) C_b(h') / b!
+<h, h'> = E h h' = sum_k <C_k(h), C_k(h')> / k!,      <C_k(h), C_k(h')> / k! = sum_{|b| = k} C_b(h) C_b(h') / b!
 """
 
 from __future__ import annotations

@@ -31,9 +31,7 @@ def parity(expression: sp.Expr, flipped: frozenset[int] | None = None) -> int | 
         return -1 if flipped is None or position in flipped else 1
     if isinstance(expression, sp.Indexed) and expression.base == TOKENS:
         return -1 if flipped is None else None
-    if not expression.args or not any(
-        token_index(s) is not None or s == TOKENS.label for s in expression.free_symbols
-    ):
+    if not expression.args or not any(token_index(s) is not None or s == TOKENS.label for s in expression.free_symbols):
         return 1
     if isinstance(expression, sp.Add):
         parities = {parity(argument, flipped) for argument in expression.args}

@@ -68,9 +68,7 @@ class Target:
     name: str | None = None
 
     @classmethod
-    def of(
-        cls, formula: sp.Expr | sp.MatrixBase, tokens: int | None = None, name: str | None = None
-    ) -> Target:
+    def of(cls, formula: sp.Expr | sp.MatrixBase, tokens: int | None = None, name: str | None = None) -> Target:
         """The target of a SymPy expression or matrix; `tokens` defaults to the largest token that occurs.
 
         Raises `FormulaError` when the formula reads a token beyond `tokens`.
