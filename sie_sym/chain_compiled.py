@@ -1,7 +1,4 @@
-r"""The chain of `chain` for numba: the same draws, one replica at a time in machine code.
-
-The normals come from numpy's generators in both engines, so the two agree replica by replica to rounding.
-"""
+r"""The chain of `chain` in machine code, by numba: given the same draws it agrees replica by replica to rounding."""
 
 from __future__ import annotations
 
@@ -14,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sie_sym.chain import Advance, StepConstants
-from sie_sym.errors import MissingExtra, NoClosedForm
+from sie_sym.draws_compiled import compiled, numba_or_missing
+from sie_sym.errors import NoClosedForm
 from sie_sym.fields import Array, Fields
 
 _TINY = 1e-300
@@ -31,7 +29,7 @@ def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
             "build them with fields_of from formulas, or use engine='numpy'"
         )
     make = _untied_kernel if fields.untied else _tied_kernel
-    kernel = make(fields.scalar_target, fields.scalar_response, fields.tokens, fields.inputs, constants.batch)
+    kernel = make(fields.scalar_target, fields.scalar_response, fields.tokens, fields.inputs, fields.rank)
     columns = np.ascontiguousarray(fields.read(fields.encoding))
     gram = fields.encoding.T @ fields.encoding
 
@@ -47,6 +45,7 @@ def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
             step,
             columns,
             gram,
+            constants.batch,
             constants.gain,
             constants.frobenius,
             constants.threshold_squared,
@@ -55,25 +54,16 @@ def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
     return advance
 
 
-def _numba() -> Any:
-    try:
-        import numba
-    except ImportError:
-        raise MissingExtra("fast", "numba") from None
-    return numba
-
-
-def _compiled(numba: Any, function: Callable[..., Any]) -> Any:
-    # error_model: 1/0 is inf, as in numpy, and a diverging replica is counted by the caller
-    return numba.njit(nogil=True, error_model="numpy")(function)
-
-
 @lru_cache(maxsize=32)
 def _tied_kernel(
-    scalar_target: Callable[..., Any], scalar_response: Callable[..., Any], tokens: int, inputs: int, batch: int
+    scalar_target: Callable[..., Any],
+    scalar_response: Callable[..., Any],
+    tokens: int,
+    inputs: int,
+    rank: int,
 ) -> Any:
-    numba = _numba()
-    target, response = _compiled(numba, scalar_target), _compiled(numba, scalar_response)
+    numba = numba_or_missing()
+    target, response = compiled(numba, scalar_target), compiled(numba, scalar_response)
     summed = inputs != tokens
     scale = 1.0 / math.sqrt(tokens)
 
@@ -86,43 +76,47 @@ def _tied_kernel(
         step: int,
         columns: Array,
         gram: Array,
+        batch: int,
         gain: float,
         frobenius: bool,
         threshold: float,
     ) -> None:
-        rank, runs = eps.shape
-        a, alpha = np.empty(tokens), np.empty(inputs)
-        e, pull, nu = np.empty(inputs), np.empty(rank), np.empty(rank)
+        runs = eps.shape[1]
+        a = np.empty(tokens)
         outputs = len(target(a))
         read = np.empty(outputs + inputs)
+        rho, shift, growth, square = np.empty(runs), np.empty(runs), np.empty(runs), np.empty(runs)
+        along_target, along_weight, tilt = np.empty(runs), np.empty(runs), np.empty(runs)
+        e, pull, nu = np.empty((inputs, runs)), np.empty((rank, runs)), np.empty((rank, runs))
+        first = (tokens + inputs) * batch
+        overlap = m[0]
+        # Loops over replicas without calls are innermost: they become vector instructions.
         for s in range(normals.shape[0]):
+            e[:] = 0.0
+            pull[:] = 0.0
             for run in range(runs):
-                overlap = m[0, run]
-                rho = math.sqrt(max(1.0 - overlap * overlap, _TINY))
-                for j in range(inputs):
-                    e[j] = 0.0
-                    for i in range(rank):
-                        e[j] += columns[j, i] * eps[i, run]
+                rho[run] = math.sqrt(max(1.0 - overlap[run] * overlap[run], _TINY))
+                along_target[run], along_weight[run], square[run] = 0.0, 0.0, 0.0
+            for j in range(inputs):
                 for i in range(rank):
-                    pull[i] = 0.0
-                along_target, along_weight, square = 0.0, 0.0, 0.0
-                for b in range(batch):
+                    for run in range(runs):
+                        e[j, run] += columns[j, i] * eps[i, run]
+            for b in range(batch):
+                for run in range(runs):
                     for l in range(tokens):
                         a[l] = normals[s, l * batch + b, run]
-                    if summed:
-                        total = 0.0
-                        for l in range(tokens):
-                            total += a[l]
-                        alpha[0] = total * scale
-                    else:
-                        for l in range(tokens):
-                            alpha[l] = a[l]
                     goals = target(a)
                     for k in range(outputs):
                         read[k] = goals[k]
+                    total = 0.0
+                    if summed:
+                        for l in range(tokens):
+                            total += a[l]
+                        total *= scale
                     for j in range(inputs):
+                        alpha = total if summed else a[j]
                         h = normals[s, (tokens + j) * batch + b, run]
-                        read[outputs + j] = overlap * alpha[j] + rho * h + e[j]
+                        read[outputs + j] = overlap[run] * alpha + rho[run] * h + e[j, run]
                     answer = response(read)
                     factor = 1.0
                     if frobenius:
@@ -130,53 +124,65 @@ def _tied_kernel(
                         factor = 0.0 if loss == 0.0 else 0.5 / math.sqrt(loss)
                     for j in range(inputs):
                         delta = answer[j] * factor
-                        along_target += delta * alpha[j]
-                        along_weight += delta * normals[s, (tokens + j) * batch + b, run]
-                        square += delta * delta
+                        along_target[run] += delta * (total if summed else a[j])
+                        along_weight[run] += delta * normals[s, (tokens + j) * batch + b, run]
+                        square[run] += delta * delta
                         for i in range(rank):
-                            pull[i] += columns[j, i] * delta
-                shift = overlap * along_target + rho * along_weight
-                growth = along_target**2 + along_weight**2 + square * lengths[s, 0, run]
-                length = math.sqrt(square)
-                first = (tokens + inputs) * batch
-                inner, cosine = 0.0, 1.0
-                for i in range(rank):
-                    nu[i] = max(-1.0, min(1.0, eps[i, run] / rho))
-                    inner += nu[i] * (length * normals[s, first + i, run])
-                    cosine -= nu[i] * nu[i]
-                tilt = along_weight - inner / (1.0 + math.sqrt(max(cosine, 0.0)))
-                for i in range(rank):
-                    xi = normals[s, first + i, run]
-                    sideways = nu[i] * tilt + length * xi
-                    shift += eps[i, run] * pull[i]
-                    growth += square * xi * xi + (2.0 * sideways + pull[i]) * pull[i]
-                    nu[i] = sideways + pull[i]
-                x = gain * (gain * growth - 2.0 * shift)
-                root = math.sqrt(1.0 + x)
-                shrink = -x / (root * (1.0 + root))
-                change = -gain * along_target
-                overlap += change + (overlap + change) * shrink
-                m[0, run] = overlap
-                norm = overlap * overlap
-                for i in range(rank):
-                    change = -gain * nu[i]
-                    eps[i, run] += change + (eps[i, run] + change) * shrink
-                if threshold < math.inf and recovery[run] < 0:
+                            pull[i, run] += columns[j, i] * delta
+            for run in range(runs):
+                x, y = along_target[run], along_weight[run]
+                shift[run] = overlap[run] * x + rho[run] * y
+                growth[run] = x * x + y * y + square[run] * lengths[s, 0, run]
+            if rank:
+                for run in range(runs):
+                    inner, cosine = 0.0, 1.0
+                    size = math.sqrt(square[run])
                     for i in range(rank):
-                        for j in range(rank):
-                            norm += eps[i, run] * gram[i, j] * eps[j, run]
-                    if norm >= threshold:
-                        recovery[run] = step + s + 1
+                        direction = max(-1.0, min(1.0, eps[i, run] / rho[run]))
+                        inner += direction * (size * normals[s, first + i, run])
+                        cosine -= direction * direction
+                        nu[i, run] = direction
+                    tilt[run] = along_weight[run] - inner / (1.0 + math.sqrt(max(cosine, 0.0)))
+                for i in range(rank):
+                    for run in range(runs):
+                        xi = normals[s, first + i, run]
+                        sideways = nu[i, run] * tilt[run] + math.sqrt(square[run]) * xi
+                        shift[run] += eps[i, run] * pull[i, run]
+                        growth[run] += square[run] * xi * xi + (2.0 * sideways + pull[i, run]) * pull[i, run]
+                        nu[i, run] = sideways + pull[i, run]
+            for run in range(runs):
+                x = gain * (gain * growth[run] - 2.0 * shift[run])
+                root = math.sqrt(1.0 + x)
+                tilt[run] = -x / (root * (1.0 + root))
+                change = -gain * along_target[run]
+                overlap[run] += change + (overlap[run] + change) * tilt[run]
+            for i in range(rank):
+                for run in range(runs):
+                    change = -gain * nu[i, run]
+                    eps[i, run] += change + (eps[i, run] + change) * tilt[run]
+            if threshold < math.inf:
+                for run in range(runs):
+                    if recovery[run] < 0:
+                        norm = overlap[run] * overlap[run]
+                        for i in range(rank):
+                            for j in range(rank):
+                                norm += eps[i, run] * gram[i, j] * eps[j, run]
+                        if norm >= threshold:
+                            recovery[run] = step + s + 1
 
-    return _compiled(numba, kernel)
+    return compiled(numba, kernel)
 
 
 @lru_cache(maxsize=32)
 def _untied_kernel(
-    scalar_target: Callable[..., Any], scalar_response: Callable[..., Any], tokens: int, inputs: int, batch: int
+    scalar_target: Callable[..., Any],
+    scalar_response: Callable[..., Any],
+    tokens: int,
+    inputs: int,
+    rank: int,
 ) -> Any:
-    numba = _numba()
-    target, response = _compiled(numba, scalar_target), _compiled(numba, scalar_response)
+    numba = numba_or_missing()
+    target, response = compiled(numba, scalar_target), compiled(numba, scalar_response)
     summed = inputs != tokens
     scale = 1.0 / math.sqrt(tokens)
 
@@ -189,6 +195,7 @@ def _untied_kernel(
         step: int,
         columns: Array,
         gram: Array,
+        batch: int,
         gain: float,
         frobenius: bool,
         threshold: float,
@@ -241,4 +248,4 @@ def _untied_kernel(
                 if threshold < math.inf and recovery[run] < 0 and norm >= threshold * tokens:
                     recovery[run] = step + s + 1
 
-    return _compiled(numba, kernel)
+    return compiled(numba, kernel)

@@ -164,9 +164,7 @@ def fields_of(
     )
 
 
-def _response(
-    answers: list[sp.Symbol], inputs: list[sp.Symbol], outputs: list[sp.Expr]
-) -> list[sp.Expr]:
+def _response(answers: list[sp.Symbol], inputs: list[sp.Symbol], outputs: list[sp.Expr]) -> list[sp.Expr]:
     """delta_l = -2 sum_k (y_k - phi_k) d_l phi_k for each input, then the loss sum_k (y_k - phi_k)^2."""
     residuals = [y - phi for y, phi in zip(answers, outputs, strict=True)]
     expressions = []

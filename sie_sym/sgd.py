@@ -1,18 +1,15 @@
 r"""SGD at any dimension: the exact reduced chain over many replicas, and the d-dimensional SGD it equals in law.
 
 One-pass spherical SGD, w <- w - gamma grad |y - f_w(X)|^2 (no factor 1/2; averaged over a batch), then |w|^2 = d
-(theory section 6; arXiv:2506.02651, Assumption 2 and App. C).  Time is t = gamma step / d.  Replicas are drawn in
-blocks of fixed size, each with its own random streams, so that results depend on the seed and on `block` but not on
-the number of workers, on checkpoints, or on how often progress is reported.
+(arXiv:2506.02651, Assumption 2 and App. C).  Time is t = gamma step / d.  Replicas run in blocks of fixed size, each
+with its own random draws, so that results depend on the seed, the engine and `block`, but not on the number of
+workers, on checkpoints, or on how often progress is reported.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import os
-import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -26,13 +23,15 @@ from numpy.typing import NDArray
 
 from sie_sym.chain import Advance, StepConstants, chains, normal_rows, numpy_advance, recovery_norm
 from sie_sym.chain_compiled import numba_advance
+from sie_sym.checkpoint import fingerprint, load, save
+from sie_sym.draws import Draws, StreamDraws, stream
+from sie_sym.draws_compiled import CounterDraws
 from sie_sym.errors import SieSymError
 from sie_sym.fields import Array, Fields
 
 Engine = Literal["numpy", "numba"]
 _LARGEST_DIMENSION = 10**15
 _DRAWS = 1 << 16  # normals drawn at once: they stay in the second-level cache
-_CHECKPOINT_FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -117,14 +116,13 @@ class SGDResult:
 
 
 @dataclass
-class _Block:
-    """R replicas, their random streams, and the moments recorded so far: (T, c + r), over the finite replicas."""
+class Block:
+    """R replicas, their random draws, and the moments recorded so far: (T, c + r), over the finite replicas."""
 
     m: Array
     eps: Array
     recovery: NDArray[np.int64]
-    normals: np.random.Generator
-    lengths: np.random.Generator
+    draws: Draws
     count: Array
     mean: Array
     scatter: Array
@@ -174,15 +172,17 @@ def run_sgd(
     if engine not in ("numpy", "numba"):
         raise SieSymError(f"unknown engine {engine!r}: choose numpy or numba")
     advance = (numba_advance if engine == "numba" else numpy_advance)(fields, constants)
-    blocks = [_new_block(fields, settings, index) for index in range(-(-settings.runs // settings.block))]
+    blocks = [
+        _new_block(fields, settings, index, engine) for index in range(-(-settings.runs // settings.block))
+    ]
     recorded = settings.recorded_steps
     positions = {int(step): position for position, step in enumerate(recorded)}
     stops = np.unique(np.concatenate((recorded, np.linspace(0, settings.steps, 101).astype(np.int64))))
     step = 0
     path = Path(checkpoint) if checkpoint is not None else None
-    identity = _fingerprint(fields, settings, engine) if path else ""
+    identity = fingerprint(fields, astuple(settings), engine) if path else ""
     if path and path.exists():
-        step = _load(path, identity, blocks)
+        step = load(path, identity, blocks)
     else:
         for block in blocks:
             block.note(0)
@@ -191,7 +191,7 @@ def run_sgd(
         for stop in map(int, stops[stops > step]):
             first, count = step, stop - step
 
-            def go(block: _Block, first: int = first, count: int = count) -> None:
+            def go(block: Block, first: int = first, count: int = count) -> None:
                 _run_block(fields, settings, advance, block, first, count)
 
             list(pool.map(go, blocks))
@@ -200,7 +200,7 @@ def run_sgd(
                 for block in blocks:
                     block.note(positions[step])
             if path and (step == settings.steps or time.monotonic() - saved >= checkpoint_seconds):
-                _save(path, identity, step, blocks)
+                save(path, identity, step, blocks)
                 saved = time.monotonic()
             if progress is not None:
                 progress(step, settings.steps)
@@ -208,39 +208,34 @@ def run_sgd(
 
 
 def _run_block(
-    fields: Fields, settings: SGDSettings, advance: Advance, block: _Block, step: int, count: int
+    fields: Fields, settings: SGDSettings, advance: Advance, block: Block, step: int, count: int
 ) -> None:
-    # Each stream is consumed in the order of the steps: how many are drawn at once changes nothing.
+    # Draws are consumed in the order of the steps: how many are made at once changes nothing.
     rows, columns, runs = normal_rows(fields, settings.batch), chains(fields), block.m.shape[1]
     chunk = max(1, min(count, _DRAWS // (rows * runs)))
     normals, lengths = np.empty((chunk, rows, runs)), np.empty((chunk, columns, runs))
-    shape = 0.5 * (settings.dimension - 2 - fields.rank)
     for start in range(0, count, chunk):
         size = min(chunk, count - start)
-        block.normals.standard_normal(out=normals[:size])
-        draw_lengths(block.lengths, shape, lengths[:size])
+        block.draws.fill(step + start, normals[:size], lengths[:size])
         advance(block.m, block.eps, block.recovery, normals[:size], lengths[:size], step + start)
 
 
-def draw_lengths(generator: np.random.Generator, shape: float, out: Array) -> None:
-    """Fill `out` with chi^2 of 2 `shape` degrees: the squared length of the noise that no overlap sees."""
-    generator.standard_gamma(shape, out=out)
-    out *= 2.0
-
-
-def _new_block(fields: Fields, settings: SGDSettings, index: int) -> _Block:
+def _new_block(fields: Fields, settings: SGDSettings, index: int, engine: Engine) -> Block:
     runs = min(settings.block, settings.runs - index * settings.block)
-    begin, normals, lengths = (
-        np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed, spawn_key=(index, part))))
-        for part in range(3)
-    )
     rank, columns = fields.rank, chains(fields)
+    shape = 0.5 * (settings.dimension - 2 - rank)
+    draws: Draws = (
+        CounterDraws(settings.seed, index * settings.block, shape)
+        if engine == "numba"
+        else StreamDraws(settings.seed, index, shape)
+    )
     if settings.start is not None:
         m = np.repeat(np.array(settings.start[: len(settings.start) - rank])[:, None], runs, axis=1)
         if fields.untied and m.shape[0] == 1:
             m = np.repeat(m, columns, axis=0)
         eps = np.repeat(np.array(settings.start[len(settings.start) - rank :])[:, None], runs, axis=1)
     else:
+        begin = stream(settings.seed, index, 2)
         states = begin.standard_normal((columns * (1 + rank), runs))
         rest = 2.0 * begin.standard_gamma(0.5 * (settings.dimension - 1 - rank), (columns, runs))
         # columns > 1 only without encoding: each row is then a chain of its own
@@ -252,7 +247,7 @@ def _new_block(fields: Fields, settings: SGDSettings, index: int) -> _Block:
         recovery[recovery_norm(fields, m, eps) >= settings.threshold**2] = 0
     times = len(settings.recorded_steps)
     count, moments = np.zeros(times), np.full((2, times, columns + rank), np.nan)
-    return _Block(m, eps, recovery, normals, lengths, count, moments[0], moments[1])
+    return Block(m, eps, recovery, draws, count, moments[0], moments[1])
 
 
 def _constants(fields: Fields, settings: SGDSettings) -> StepConstants:
@@ -275,7 +270,7 @@ def _constants(fields: Fields, settings: SGDSettings) -> StepConstants:
     return StepConstants(gain, settings.batch, settings.loss == "frobenius", threshold)
 
 
-def _result(fields: Fields, settings: SGDSettings, blocks: list[_Block]) -> SGDResult:
+def _result(fields: Fields, settings: SGDSettings, blocks: list[Block]) -> SGDResult:
     count = np.array([block.count for block in blocks])[:, :, None]
     means = np.where(count > 0, np.array([block.mean for block in blocks]), 0.0)
     scatters = np.where(count > 0, np.array([block.scatter for block in blocks]), 0.0)
@@ -331,65 +326,6 @@ def _whole(name: str, value: Any, least: int) -> int:
     return whole
 
 
-# ---- checkpoints
-
-
-def _fingerprint(fields: Fields, settings: SGDSettings, engine: str) -> str:
-    """A digest of everything that decides the numbers; functions are known by their values at fixed points."""
-    points = np.random.Generator(np.random.PCG64(0)).standard_normal((fields.tokens + fields.inputs, 8))
-    goals = fields.target(points[: fields.tokens])
-    delta, loss = fields.response(goals, points[fields.tokens :])
-    text = json.dumps([_CHECKPOINT_FORMAT, engine, *astuple(settings), fields.summed, fields.untied])
-    digest = hashlib.sha256(text.encode())
-    for values in (fields.encoding, goals, delta, loss):
-        digest.update(np.array2string(np.asarray(values), precision=9, threshold=10**9).encode())
-    return digest.hexdigest()
-
-
-def _save(path: Path, identity: str, step: int, blocks: list[_Block]) -> None:
-    """Write beside the file and rename: a run killed while saving leaves the previous checkpoint whole."""
-    arrays = {f"{name}{i}": array for i, block in enumerate(blocks) for name, array in block.arrays.items()}
-    streams = [[block.normals.bit_generator.state, block.lengths.bit_generator.state] for block in blocks]
-    header = json.dumps({"identity": identity, "step": step, "streams": streams}, default=np.ndarray.tolist)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, header=np.array(header), allow_pickle=False, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _load(path: Path, identity: str, blocks: list[_Block]) -> int:
-    try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
-            header = json.loads(str(data["header"]))
-            if header["identity"] != identity:
-                raise SieSymError(
-                    f"the checkpoint {path} belongs to another run (its settings, functions or engine differ): "
-                    "name another file, or delete it to start again"
-                )
-            for i, (block, states) in enumerate(zip(blocks, header["streams"], strict=True)):
-                for name, array in block.arrays.items():
-                    array[...] = data[f"{name}{i}"]
-                for generator, state in zip((block.normals, block.lengths), states, strict=True):
-                    state["state"]["state"] = np.array(state["state"]["state"], dtype=np.uint64)
-                    generator.bit_generator.state = state
-            return int(header["step"])
-    except SieSymError:
-        raise
-    except Exception as error:  # zip, JSON and numpy each have their own way to say that a file is damaged
-        raise SieSymError(
-            f"the checkpoint {path} cannot be read ({error}): delete it to start again"
-        ) from error
-
-
-# ---- the d-dimensional SGD
-
-
 def plain_step(
     fields: Fields, weights: Array, frame: Array, sample: Array, rate: float, loss: str = "squared"
 ) -> Array:
@@ -419,13 +355,15 @@ def plain_sgd(fields: Fields, settings: SGDSettings) -> SGDResult:
     """
     _constants(fields, settings)
     dimension, rank, columns = settings.dimension, fields.rank, chains(fields)
-    block = _new_block(fields, SGDSettings(**{**settings.__dict__, "block": settings.runs}), 0)
+    block = _new_block(fields, SGDSettings(**{**settings.__dict__, "block": settings.runs}), 0, "numpy")
     recorded = {int(step): position for position, step in enumerate(settings.recorded_steps)}
     paths = np.empty((len(recorded), columns + rank, settings.runs))
     for run in range(settings.runs):
         rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(run, 3)))
         frame = np.linalg.qr(rng.standard_normal((dimension, 1 + rank)))[0].T * np.sqrt(dimension)
-        start = np.concatenate((block.m[:, run : run + 1], np.broadcast_to(block.eps[:, run], (columns, rank))), 1)
+        start = np.concatenate(
+            (block.m[:, run : run + 1], np.broadcast_to(block.eps[:, run], (columns, rank))), 1
+        )
         weights = start @ frame
         rest = rng.standard_normal((columns, dimension))
         rest -= rest @ frame.T @ frame / dimension

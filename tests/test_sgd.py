@@ -16,8 +16,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from sie_sym import chain, sgd
+from sie_sym import chain, chain_compiled, checkpoint, sgd
 from sie_sym.chain import StepConstants, tied_step, untied_step
+from sie_sym.chain_compiled import numba_advance
+from sie_sym.draws import StreamDraws
+from sie_sym.draws_compiled import CounterDraws, counter_kernels
 from sie_sym.errors import DomainError, FormulaError, MissingExtra, NoClosedForm, SieSymError
 from sie_sym.fields import Fields, fields_of
 from sie_sym.functions import TOKENS, He, relu, token
@@ -111,7 +114,14 @@ def test_one_step_is_the_projected_step(name: str, dimension: int, batch: int, l
     normals, lengths = project_tied(fields, w, frame, sample, delta)
     state = frame @ w / dimension
     m, eps = state[:1, None].copy(), state[1:, None].copy()
-    tied_step(fields, StepConstants(rate / dimension / batch, batch, loss == "frobenius", np.inf), m, eps, normals, lengths)
+    tied_step(
+        fields,
+        StepConstants(rate / dimension / batch, batch, loss == "frobenius", np.inf),
+        m,
+        eps,
+        normals,
+        lengths,
+    )
     # the draws inherit the error of the differences (1e-9); with the module's own delta the identity is exact
     expected = frame @ moved / dimension
     assert np.append(m, eps) == pytest.approx(expected, abs=1e-7)
@@ -123,7 +133,14 @@ def test_one_step_is_the_projected_step(name: str, dimension: int, batch: int, l
     exact = np.repeat(exact / np.sqrt(fields.tokens), fields.tokens, axis=0) if fields.summed else exact
     normals, lengths = project_tied(fields, w, frame, sample, exact)
     m, eps = state[:1, None].copy(), state[1:, None].copy()
-    tied_step(fields, StepConstants(rate / dimension / batch, batch, loss == "frobenius", np.inf), m, eps, normals, lengths)
+    tied_step(
+        fields,
+        StepConstants(rate / dimension / batch, batch, loss == "frobenius", np.inf),
+        m,
+        eps,
+        normals,
+        lengths,
+    )
     assert np.append(m, eps) == pytest.approx(expected, abs=1e-12)
 
 
@@ -173,7 +190,9 @@ def test_one_untied_step_is_the_projected_step(name: str, dimension: int, batch:
     assert np.abs(expected - m).max() > 1e-3
 
 
-def textbook_step(fields: Fields, m: Array, eps: Array, gain: float, dimension: int, rng: np.random.Generator) -> Array:
+def textbook_step(
+    fields: Fields, m: Array, eps: Array, gain: float, dimension: int, rng: np.random.Generator
+) -> Array:
     """Theory section 6 word for word: (2 + r) L normals, q carried, divide by N."""
     rank, runs = fields.rank, m.size
     a, h = rng.standard_normal((2, fields.tokens, runs))
@@ -196,7 +215,9 @@ def test_few_draws_have_the_law_of_the_textbook_recipe() -> None:
     settings = SGDSettings(dimension, 0.6, 1, runs, seed=5, start=tuple(state), record=2)
     result = run_sgd(fields, settings)
     rng = np.random.default_rng(6)
-    book = textbook_step(fields, np.full(runs, 0.3), np.repeat(state[1:, None], runs, 1), 0.6 / dimension, dimension, rng)
+    book = textbook_step(
+        fields, np.full(runs, 0.3), np.repeat(state[1:, None], runs, 1), 0.6 / dimension, dimension, rng
+    )
     ours = np.vstack((result.m, result.eps.T))
     # means, all pairwise products (the joint law), and the marginals
     for x, y in zip(ours, book, strict=True):
@@ -223,7 +244,8 @@ def test_the_chain_equals_sgd_in_law(name: str, dimension: int, monkeypatch: pyt
 
     assert pvalue() > 1e-3
     # negative control: without the noise orthogonal to everything the law is visibly another
-    monkeypatch.setattr(sgd, "draw_lengths", lambda generator, shape, out: out.fill(0.0))
+    fill = StreamDraws.fill
+    monkeypatch.setattr(StreamDraws, "fill", lambda draws, step, x, y: (fill(draws, step, x, y), y.fill(0.0)))
     assert pvalue() < 1e-8
 
 
@@ -308,7 +330,14 @@ def test_tiny_updates_keep_their_relative_precision() -> None:
     m, gain = 1e-6, 1e-12
     state = np.array([[m]])
     a, h, chi = 0.7, -1.3, 1e12
-    tied_step(fields, StepConstants(gain, 1, False, np.inf), state, np.empty((0, 1)), np.array([[a], [h]]), np.array([[chi]]))
+    tied_step(
+        fields,
+        StepConstants(gain, 1, False, np.inf),
+        state,
+        np.empty((0, 1)),
+        np.array([[a], [h]]),
+        np.array([[chi]]),
+    )
     big = sp.Float
     q = sp.sqrt(1 - big(m, 50) ** 2)
     delta = -2 * (big(a, 50) - (big(m, 50) * a + q * h))
@@ -400,9 +429,9 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_a_failed_save_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.npz"
     path.write_bytes(b"old")
-    monkeypatch.setattr(sgd.np, "savez", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(checkpoint.np, "savez", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        sgd._save(path, "x", 0, [])
+        checkpoint.save(path, "x", 0, [])
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -448,20 +477,88 @@ def test_a_large_batch_follows_the_gradient_flow() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_numba_and_numpy_agree_replica_by_replica(name: str) -> None:
     pytest.importorskip("numba")
-    fields = CASES[name]
-    for loss, batch in (("squared", 1), ("frobenius", 2)):
-        settings = SGDSettings(40, 1.0, 15, 20, seed=2, batch=batch, loss=loss, threshold=0.3, block=12)  # type: ignore[arg-type]
-        a, b = run_sgd(fields, settings), run_sgd(fields, settings, "numba", workers=2)
-        assert b.m == pytest.approx(a.m, abs=1e-10)
-        assert b.eps == pytest.approx(a.eps, abs=1e-10)
-        assert np.array_equal(a.recovery_step, b.recovery_step)
-        assert (a.recovery_step > 0).any()
+    fields, rng = CASES[name], np.random.default_rng(1)
+    start = run_sgd(fields, SGDSettings(40, 1.0, 0, 20, seed=2))
+    for frobenius, batch in ((False, 1), (True, 3)):
+        m, eps = np.atleast_2d(start.m.T).copy(), start.eps.T.copy()
+        threshold = np.median(chain.recovery_norm(fields, m, eps))
+        constants = StepConstants(0.02 / batch, batch, frobenius, float(threshold))
+        normals = rng.standard_normal((15, chain.normal_rows(fields, batch), 20))
+        lengths = rng.chisquare(36, (15, len(m), 20))
+        ends = []
+        for advance in (chain.numpy_advance(fields, constants), numba_advance(fields, constants)):
+            state = m.copy(), eps.copy(), np.full(20, -1, dtype=np.int64)
+            advance(*state, normals, lengths, 7)
+            ends.append(state)
+        for ours, theirs in zip(*ends, strict=True):
+            assert ours == pytest.approx(theirs, abs=1e-10)
+        assert ends[0][2].max() > 8
+        assert np.abs(ends[0][0] - m).max() > 1e-2
+
+
+def test_both_engines_have_one_law() -> None:
+    pytest.importorskip("numba")
+    fields = CASES["linear attention, two directions"]
+    settings = SGDSettings(9, 0.3, 5, 6000, seed=2, start=(0.3, 0.4, 0.1), threshold=0.9, record=2)
+    a, b = run_sgd(fields, settings), run_sgd(fields, settings, "numba", workers=2)
+    for x, y in ((a.m, b.m), *zip(a.eps.T, b.eps.T, strict=True)):
+        assert stats.ks_2samp(x, y).pvalue > 1e-3
+    assert a.recovered == pytest.approx(b.recovered, abs=5 * math.sqrt(0.5 / 6000))
+    blocks = run_sgd(fields, SGDSettings(9, 0.3, 5, 600, seed=2, start=(0.3, 0.4, 0.1), block=77), "numba")
+    assert np.array_equal(blocks.m, b.m[:600])  # counters know nothing of blocks
+
+
+def test_philox_gives_the_published_words() -> None:
+    # known answers of Random123 (Salmon et al. 2011), philox4x32 with 10 rounds
+    pytest.importorskip("numba")
+    philox = counter_kernels().philox
+    for words, answer in (
+        ([0] * 6, (0xE169C58D6627E8D5, 0x9B00DBD8BC57AC4C)),
+        ([0xFFFFFFFF] * 6, (0x41C83B0E408F276D, 0x6D5451FDA20BC7C6)),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0],
+            (0x94FDCCEBD16CFE09, 0x24126EA15001E420),
+        ),
+    ):
+        assert tuple(philox(*map(np.uint64, words))) == answer
+
+
+def test_box_muller_is_accurate() -> None:
+    pytest.importorskip("numba")
+    pair = counter_kernels().normal_pair
+    rng = np.random.default_rng(3)
+    words = rng.integers(0, 2**64, (300, 2), dtype=np.uint64)
+    words[:3, 0] = 0, 2**64 - 1, 2**63
+    for first, second in words:
+        u = 1 - (int(first) >> 12) / 2**52
+        angle = ((int(second) >> 12) / 2**52 - 0.5) * math.pi / 2 - (int(second) & 1) * math.pi / 2
+        angle += math.pi * ((int(second) >> 1) & 1)
+        radius = math.sqrt(-2 * math.log(u))
+        expected = (radius * math.cos(angle), radius * math.sin(angle))
+        assert pair(first, second) == pytest.approx(expected, rel=1e-14, abs=1e-14)
+
+
+@pytest.mark.parametrize("degrees", [1, 2, 3, 6, 97, 10**6, 10**12])
+def test_counter_draws_have_their_laws(degrees: int) -> None:
+    pytest.importorskip("numba")
+    normals, lengths = np.empty((40, 5, 500)), np.empty((40, 2, 500))
+    CounterDraws(8, 3, degrees / 2).fill(11, normals, lengths)
+    assert stats.kstest(lengths.ravel(), stats.chi2(degrees).cdf).pvalue > 1e-3
+    rows = np.concatenate((normals, lengths), axis=1).transpose(1, 0, 2).reshape(7, -1)
+    assert all(stats.kstest(row, "norm").pvalue > 1e-3 for row in rows[:5])
+    rows[5:] -= rows[5:].mean(axis=1, keepdims=True)
+    off = np.corrcoef(np.concatenate((rows, rows[:5] ** 2 - 1)))[np.triu_indices(12, 1)]
+    assert np.abs(off).max() < 5 / math.sqrt(rows.shape[1])
+    # a later step, a later replica: the same numbers whoever asks
+    again, more = np.empty((1, 5, 100)), np.empty((1, 2, 100))
+    CounterDraws(8, 3 + 50, degrees / 2).fill(11 + 6, again, more)
+    assert np.array_equal(again[0], normals[6, :, 50:150])
+    assert np.array_equal(more[0], lengths[6, :, 50:150])
 
 
 def test_numba_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sie_sym import chain_compiled
-
     chain_compiled._tied_kernel.cache_clear()
+    counter_kernels.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(MissingExtra, match=r"numba is not installed: pip install 'sie-sym\[fast\]'"):
         run_sgd(quadratic(), SGDSettings(10, 0.1, 1, 1, seed=0), engine="numba")
@@ -475,7 +572,9 @@ def test_plain_callables_equal_formulas() -> None:
         lambda z: np.repeat(z.sum(axis=0)[None, None], 2, axis=1),
         encoding=[1, 0.5],
     )
-    symbolic = fields_of(HERMITE_PAIR, formula_model((Z1 + Z2) ** 2 / 2, 2).with_encoding([[1, sp.Rational(1, 2)]]))
+    symbolic = fields_of(
+        HERMITE_PAIR, formula_model((Z1 + Z2) ** 2 / 2, 2).with_encoding([[1, sp.Rational(1, 2)]])
+    )
     settings = SGDSettings(50, 0.1, 10, 9, seed=2)
     assert run_sgd(by_hand, settings).m == pytest.approx(run_sgd(symbolic, settings).m, abs=1e-12)
     with pytest.raises(NoClosedForm, match="fields_of"):
@@ -513,7 +612,9 @@ def test_long_sequences_stay_cheap() -> None:
     result = run_sgd(fields, SGDSettings(10**6, 1e-3, 3, 4, seed=1))
     assert np.all(np.isfinite(result.m))
     structured = formula_model(sp.Sum(TOKENS[l] ** 2 * l, (l, 1, 3)), 3)
-    delta, _ = fields_of(Target.of(Z1 * Z2 * Z3), structured).response(np.array([[1.0]]), np.array([[1.0], [2], [3]]))
+    delta, _ = fields_of(Target.of(Z1 * Z2 * Z3), structured).response(
+        np.array([[1.0]]), np.array([[1.0], [2], [3]])
+    )
     assert delta[:, 0] == pytest.approx(-2 * (1 - 36) * np.array([2, 8, 18]))  # 1 + 2 4 + 3 9 = 36
 
 
