@@ -3,40 +3,45 @@ r"""Hermite coefficients and Gaussian expectations of numeric functions, in floa
 For functions without closed form, softmax attention above all (theory section 2).  On smooth functions the
 trapezoidal rule on a uniform grid converges faster than any power of the step, and faster than Gauss-Hermite
 rules, whose nodes are too far apart where softmax varies: on L = 2 softmax 100 nodes a token give 4e-13.
-Kinks and jumps make it O(step^2) and O(step): the error estimate then says so; `weierstrass` has closed forms.
+Kinks and jumps make it O(step^2) and O(step): the error estimate then says so; `weierstrass` has closed
+forms.
 
-Up to 5 tokens the grid is a tensor product, streamed slice by slice; two or three grids of different step, offset
-and range give the error estimate.  From 6 tokens on it is scrambled Sobol points, and a confidence interval.
+Up to 5 tokens the grid is a tensor product, streamed slice by slice; two or three grids of different step,
+offset and range give the error estimate.  From 6 tokens on it is scrambled Sobol points, and a confidence
+interval.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.evidence import Evidence
+from sie_sym.quadrature import (
+    DEFAULT_NODES,
+    GRIDS,
+    MEMORY_LIMIT,
+    Array,
+    NumericFunction,
+    checked,
+    density,
+    grid_range,
+    largest_by_degree,
+    normalised_hermite,
+    refuse_memory,
+    total_degree,
+    uniform_grid,
+)
 
-Array = NDArray[np.float64]
-NumericFunction = Callable[[Array], Array]
-"""h: an array (L, N) of N points to the array (k, N) of values (any leading shape is read row-major as k)."""
-
-MEMORY_LIMIT = 2**30
-"""No call allocates more bytes than this; it refuses instead."""
 _BLOCK = 2**21
 """Function values evaluated at once (16 MB; numpy functions need a few times that for temporaries)."""
-_RANGE = 13.0
-"""sqrt(density) at 13 is 4e-19, and sqrt(density) |he_k| < 1 for every k: nothing is cut off."""
-DEFAULT_NODES = {1: 400, 2: 128, 3: 72, 4: 32, 5: 18}
-_GRIDS = ((1.0, 1.0, 0.5), (1.07, 0.97, 0.0), (1.04, 0.98, 0.25))
-"""(step, range, offset in steps) relative to the finest grid, which gives the value; the others check it.  Different
-steps, not just a shift, because shifting all tokens by half a step leaves the aliasing term (1, 1) unseen."""
 _SCRAMBLINGS = 16
 _STUDENT = 4.0728
 """99.9% two-sided quantile of Student's t with 15 degrees of freedom."""
@@ -62,66 +67,13 @@ def softmax_matrix(z: Array) -> Array:
     return scores
 
 
-def normalised_hermite(order: int, x: Array, start: ArrayLike = 1.0) -> Array:
-    r"""he_k(x) = He_k(x)/sqrt(k!) times `start`, k = 0..order: shape (order + 1, *x.shape).
-
-    The orthonormal recurrence; with `start` the density it gives the weights he_k(x) density(x) without overflow.
-
-    >>> normalised_hermite(2, np.array([2.0]))[:, 0] * np.sqrt([1, 1, 2])
-    array([1., 2., 3.])
-    """
-    values = np.empty((order + 1, *np.shape(x)))
-    values[0] = start
-    if order:
-        values[1] = x * values[0]
-    for k in range(1, order):
-        np.multiply(x, values[k], out=values[k + 1])
-        values[k + 1] -= math.sqrt(k) * values[k - 1]
-        values[k + 1] /= math.sqrt(k + 1)
-    return values
-
-
-def density(x: Array) -> Array:
-    """The standard normal density."""
-    return np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
-
-
-def grid_range(nodes: int, order: int) -> float:
-    """The half-width T of a grid of `nodes` nodes: 13, or less where a finer step gains more than the range loses.
-
-    The balance is struck for functions with poles like those of softmax, whose error is about exp(-6/step).
-    """
-
-    def cut_off(half_width: float) -> float:
-        x = np.array([half_width])
-        return float(np.abs(normalised_hermite(order, x, density(x))).max())
-
-    low, high = 1.0, _RANGE
-    if cut_off(high) >= math.exp(-3 * nodes / high):
-        return high
-    for _ in range(30):
-        middle = (low + high) / 2
-        if cut_off(middle) > math.exp(-3 * nodes / middle):
-            low = middle
-        else:
-            high = middle
-    return high
-
-
-def uniform_grid(half_width: float, step: float, offset: float) -> Array:
-    """The points step (j + offset), j integer, of [-half_width, half_width]."""
-    first = math.ceil(-half_width / step - offset)
-    last = math.floor(half_width / step - offset)
-    return step * (np.arange(first, last + 1) + offset)
-
-
 @dataclass(frozen=True, eq=False)
 class SpectralExpansion:
     r"""The Hermite coefficients of h: R^L -> R^k up to total degree `order`, as floats with an error.
 
-    `coefficients[i, a_1, ..., a_L]` is C_alpha(h_i)/sqrt(alpha!) = E[h_i(Z) he_alpha(Z)], shape (k, order+1, ...),
-    and 0 where |alpha| > order.  `errors[j]` estimates the largest absolute error of those of degree j, `error` of any;
-    `norm2` is E|h|^2 and `norm2_error` its error; `method` says what the estimates rest on.
+    `coefficients[i, a_1, ..., a_L]` is C_alpha(h_i)/sqrt(alpha!) = E[h_i(Z) he_alpha(Z)], shape (k, order+1,
+    ...), and 0 where |alpha| > order.  `errors[j]` estimates the largest absolute error of those of degree j,
+    `error` of any; `norm2` is E|h|^2 and `norm2_error` its error; `method` says what the estimates rest on.
     Source: arXiv:2506.02651, Thm 3.
     """
 
@@ -141,7 +93,7 @@ class SpectralExpansion:
     @property
     def order(self) -> int:
         """The total degree up to which coefficients are known."""
-        return self.coefficients.shape[1] - 1
+        return int(self.coefficients.shape[1]) - 1
 
     @property
     def tokens(self) -> int:
@@ -158,7 +110,8 @@ class SpectralExpansion:
                 f"{self.order}: pass order={sum(alpha)}"
             )
         scale = math.sqrt(math.prod(math.factorial(a) for a in alpha))
-        return self.coefficients[(slice(None), *alpha)] * scale
+        place: tuple[slice | int, ...] = (slice(None), *alpha)
+        return np.asarray(self.coefficients[place] * scale)
 
     @property
     def tail(self) -> float:
@@ -178,21 +131,20 @@ def hermite_coefficients(
 ) -> SpectralExpansion:
     r"""E[h(Z) he_alpha(Z)] for |alpha| <= order, Z ~ N(0, I_L), of a numeric h: (L, N) -> (k, N).
 
-    `nodes` a token (tensor grids, up to 5 tokens) or points a scrambling (6 tokens and more; `seed` chooses them)
-    replace the defaults; `outputs` = k is checked if given.  `parity` promises h(-z) = h(z) or -h(z) and halves the
-    work (spot-checked).  The error estimate is twice the largest difference between grids, or a 99.9% confidence
-    half-width.  Raises `DomainError` where h is not finite, not of the promised shape or parity, or visibly not
-    square-integrable; `TruncationError` if more memory than `MEMORY_LIMIT` were needed.
+    `nodes` a token (tensor grids, up to 5 tokens) or points a scrambling (6 tokens and more; `seed` chooses
+    them) replace the defaults; `outputs` = k is checked if given.  `parity` promises h(-z) = h(z) or -h(z)
+    and halves the work (spot-checked).  The error estimate is twice the largest difference between grids, or
+    a 99.9% confidence half-width.  Raises `DomainError` where h is not finite, not of the promised shape or
+    parity, or visibly not square-integrable; `TruncationError` if more memory than `MEMORY_LIMIT` were
+    needed.
 
     >>> h = hermite_coefficients(lambda z: z[:1] ** 2 * z[1:], 2, 4)
     >>> h.coefficient((2, 1)).round(10), round(h.norm2, 10), h.error < 1e-13
     (array([2.]), 3.0, True)
     """
     if tokens < 1 or order < 0:
-        raise DomainError(
-            f"{tokens} tokens to order {order}: there must be at least one token and order >= 0"
-        )
-    function = _checked(function, tokens, outputs, parity)
+        raise DomainError(f"{tokens} tokens to order {order}: there must be at least one token and order >= 0")
+    function = checked(function, tokens, outputs, parity)
     size = len(function(np.zeros((tokens, 1)))) * (order + 1) ** tokens
     refuse_memory(3 * size, f"{size} coefficients ({tokens} tokens to order {order})", "lower the order")
     if tokens > max(DEFAULT_NODES):
@@ -200,10 +152,8 @@ def hermite_coefficients(
     count = nodes or DEFAULT_NODES[tokens]
     half_width = grid_range(count, order)
     results = [
-        _on_grid(
-            function, tokens, order, reach * half_width, coarser * 2 * half_width / count, offset, parity
-        )
-        for coarser, reach, offset in _GRIDS[: 3 if tokens <= 2 else 2]
+        _on_grid(function, tokens, order, reach * half_width, coarser * 2 * half_width / count, offset, parity)
+        for coarser, reach, offset in GRIDS[: 3 if tokens <= 2 else 2]
     ]
     value, norm2, inner = results[0]
     if norm2 - inner > 1e-3 * norm2:
@@ -215,41 +165,7 @@ def hermite_coefficients(
     rounding = 8 * np.finfo(float).eps * math.sqrt(norm2)
     norm2_error = 2 * max(abs(other[1] - norm2) for other in results[1:]) + rounding * math.sqrt(norm2)
     method = f"{len(results)} uniform grids of about {count} nodes a token"
-    return SpectralExpansion(value, 2 * _by_degree(spread) + rounding, norm2, norm2_error, method)
-
-
-def refuse_memory(floats: float, what: str, remedy: str) -> None:
-    if 8 * floats > MEMORY_LIMIT:
-        raise TruncationError(f"{what} would need {8 * floats / 2**30:.1f} GiB (limit 1 GiB): {remedy}")
-
-
-def _checked(
-    function: NumericFunction, tokens: int, outputs: int | None, parity: Literal["even", "odd"] | None
-) -> NumericFunction:
-    """The function with values of shape (k, N), after a look at a few points."""
-
-    def values(z: Array) -> Array:
-        result = np.asarray(function(z), dtype=float)
-        if result.shape[-1:] != z.shape[-1:]:
-            raise DomainError(
-                f"the function maps an array of shape {z.shape} to shape {result.shape}: the last axis must stay "
-                f"{z.shape[-1]} (a constant must be broadcast)"
-            )
-        result = result.reshape(-1, z.shape[-1])
-        if not np.isfinite(result).all():
-            bad = z[:, ~np.isfinite(result).all(axis=0)][:, 0]
-            raise DomainError(f"the function is not finite at z = ({', '.join(f'{x:.6g}' for x in bad)})")
-        return result
-
-    points = np.random.default_rng(1).standard_normal((tokens, 5))
-    probe = values(points)
-    if outputs is not None and len(probe) != outputs:
-        raise DomainError(f"the function has {len(probe)} outputs, not the {outputs} announced")
-    if parity is not None:
-        sign = 1 if parity == "even" else -1
-        if not np.allclose(values(-points), sign * probe, rtol=1e-9, atol=1e-12):
-            raise DomainError(f"the function is not {parity} under z -> -z: leave parity=None")
-    return values
+    return SpectralExpansion(value, 2 * largest_by_degree(spread) + rounding, norm2, norm2_error, method)
 
 
 def _on_grid(
@@ -306,29 +222,14 @@ def _on_grid(
     return total, norm2, inner2
 
 
-def _by_degree(values: Array) -> Array:
-    """The largest of non-negative values of shape (k, order+1, ...) among those of each total degree 0..order."""
-    tokens, order = values.ndim - 1, values.shape[1] - 1
-    largest = np.zeros(tokens * order + 1)
-    np.maximum.at(largest, total_degree(tokens, order).ravel(), values.max(axis=0).ravel())
-    return largest[: order + 1]
-
-
-def total_degree(tokens: int, order: int) -> NDArray[np.int64]:
-    """|alpha| for every alpha in {0..order}^L."""
-    degree = np.zeros((), dtype=np.int64)
-    for _ in range(tokens):
-        degree = np.add.outer(degree, np.arange(order + 1))
-    return degree
-
-
 def _by_sobol(
     function: NumericFunction, tokens: int, order: int, count: int, parity: str | None, seed: int
 ) -> SpectralExpansion:
     """Coefficients by `_SCRAMBLINGS` independently scrambled Sobol sequences of `count` points.
 
-    One more sequence fits a polynomial p of that order; the others integrate h - p, whose variance is that of the
-    tail of h only.  p is independent of them, so their means stay unbiased and the confidence interval is valid.
+    One more sequence fits a polynomial p of that order; the others integrate h - p, whose variance is that of
+    the tail of h only.  p is independent of them, so their means stay unbiased and the confidence interval is
+    valid.
     """
     from scipy.special import ndtri  # scipy.stats takes most of a second to import
     from scipy.stats import qmc
@@ -364,7 +265,7 @@ def _by_sobol(
         for basis, values in batches(first):
             gram += basis @ basis.T
             moments += basis @ values.T
-        pilot = np.linalg.solve(gram, moments).T
+        pilot = np.asarray(np.linalg.solve(gram, moments).T, dtype=np.float64)
     estimates = np.zeros((_SCRAMBLINGS, outputs * len(alphas) + 1))
     for row, generator in zip(estimates, others, strict=True):
         for basis, values in batches(generator):
@@ -377,7 +278,7 @@ def _by_sobol(
     coefficients[place] = pilot + mean[:-1].reshape(outputs, -1)
     spread[place] = half_width[:-1].reshape(outputs, -1)
     method = f"{_SCRAMBLINGS} scrambled Sobol sequences of {2**log2} points, 99.9% confidence"
-    return SpectralExpansion(coefficients, _by_degree(spread), float(mean[-1]), float(half_width[-1]), method)
+    return SpectralExpansion(coefficients, largest_by_degree(spread), float(mean[-1]), float(half_width[-1]), method)
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,7 +303,7 @@ def shifted_expectation(
     array([ 1., -1.])
     """
     shifts = np.atleast_2d(np.asarray(means, dtype=float))
-    count, tokens = shifts.shape
+    tokens = shifts.shape[1]
     if tokens > 3:
         parts = [
             hermite_coefficients(lambda z, e=e: function(z + e[:, None]), tokens, 0, nodes=nodes, seed=seed)  # type: ignore[misc]
@@ -410,12 +311,12 @@ def shifted_expectation(
         ]
         values = np.stack([part.coefficients.reshape(-1) for part in parts])
         return ShiftedExpectation(values, max(part.error for part in parts), parts[0].method)
-    checked = _checked(function, tokens, None, None)
+    function = checked(function, tokens, None, None)
     number = nodes or DEFAULT_NODES[tokens]
     half_width = grid_range(number, 0)
     results = [
-        _transform_on_grid(checked, shifts, reach * half_width, coarser * 2 * half_width / number, offset)
-        for coarser, reach, offset in _GRIDS[: 3 if tokens <= 2 else 2]
+        _transform_on_grid(function, shifts, reach * half_width, coarser * 2 * half_width / number, offset)
+        for coarser, reach, offset in GRIDS[: 3 if tokens <= 2 else 2]
     ]
     value = results[0]
     error = 2 * max(float(np.abs(other - value).max()) for other in results[1:])
@@ -449,11 +350,21 @@ def _transform_on_grid(
         points[0] = here[:, None]
         for l, axis in enumerate(rest, start=1):
             points[l] = axis.reshape(1, -1)
-        values = function(points.reshape(len(axes), -1)).reshape(
-            outputs, *[len(here)], *[len(x) for x in axes[1:]]
-        )
+        values = function(points.reshape(len(axes), -1)).reshape(outputs, *[len(here)], *[len(x) for x in axes[1:]])
         part = np.tensordot(weights[0][:, start : start + rows], values, axes=(1, 1))  # (P, k, x_2, ...)
         for weight in weights[1:]:
             part = np.einsum("pkx...,px->pk...", part, weight)
         total += part
     return total
+
+
+__all__ = [
+    "MEMORY_LIMIT",
+    "Array",
+    "NumericFunction",
+    "ShiftedExpectation",
+    "SpectralExpansion",
+    "hermite_coefficients",
+    "shifted_expectation",
+    "softmax_matrix",
+]
