@@ -48,9 +48,7 @@ class Drift:
         if not (math.isfinite(rate) and rate >= 0):
             raise SieSymError(f"learning rate {rate}: give a finite number >= 0")
         if rate > 0 and variance is None:
-            raise SieSymError(
-                f"learning rate {rate} without its noise term: pass variance=V(m, eps), or rate=0"
-            )
+            raise SieSymError(f"learning rate {rate} without its noise term: pass variance=V(m, eps), or rate=0")
         self.half_rate = rate / 2
         self.variance: Variance = 0.0 if variance is None or rate == 0 else variance
         self.noise = self._numerical_variance()
@@ -167,7 +165,7 @@ class Drift:
     def _pulled_inside(self, s: list[float], error: Exception) -> list[float]:
         """Rounding may put a trial point on the sphere or past it, where arcsin has no derivative."""
         radius = math.sqrt(float(self.squared_radius(np.asarray(s))))
-        if isinstance(error, SieSymError) or radius < 1 - 1e-9:
+        if radius < 1 - 1e-9:
             raise SieSymError(
                 f"the flow's right-hand side is undefined at ({self.names}) = {tuple(s)}: {error}"
             ) from error
@@ -181,7 +179,10 @@ class Drift:
 
         def field(t: float, flat: FloatArray) -> FloatArray:
             s = flat.reshape(n, count)
-            terms = np.array(self._numerical_terms(*s)) if function is None else function(s)
+            radii = np.sqrt(self.squared_radius(s.T))
+            # trial points of rejected steps may lie outside, where a loss need not be defined
+            inside = s if radii.max() < 1 else np.where(radii < 1, s, s / np.maximum(radii, 1) * (1 - 1e-13))
+            terms = np.array(self._numerical_terms(*inside)) if function is None else function(inside)
             gradient, noise = terms[:n], terms[n]
             pull = np.einsum("ij,ij->j", s, gradient) - self.half_rate * noise
             if self.gram is not None:

@@ -168,6 +168,22 @@ def test_loss_with_infinite_slope_on_the_sphere():
     np.testing.assert_allclose(flow.states[:, 0], np.sin(flow.t), atol=1e-9)
 
 
+def test_a_loss_that_is_undefined_outside_the_ball():
+    """dm/dt = 8 m (1 - m^2): trial points past m = 1 are the integrator's own, and no reason to fail."""
+
+    def gradient(a):
+        if np.any(np.abs(a) > 1):
+            raise SieSymError("outside")
+        return np.stack([-8 * np.asarray(a)])
+
+    loss = numerical(lambda a: 7 - 4 * np.asarray(a) ** 2, gradient)
+    start = 0.999
+    odds = start**2 / (1 - start**2) * math.exp(16 * 3)
+    assert gradient_flow(loss, [start], 3.0).states[-1, 0] == pytest.approx(math.sqrt(odds / (1 + odds)))
+    batch = gradient_flow_batch(loss, [[start], [1.0], [-1.0]], 3.0)
+    np.testing.assert_allclose(batch.states[:, -1, 0], [1, 1, -1])
+
+
 # -- batches
 
 
