@@ -103,7 +103,7 @@ class Builder:
         start, end = max(position - 20, 0), position + 20
         extract = "".join(c if c.isprintable() else " " for c in self.text[start:end])
         extract = "..." * (start > 0) + extract + "..." * (end < len(self.text))
-        return f"formula {extract!r}, column {position + 1}: {what}: {remedy}"
+        return f"formula '{extract}', column {position + 1}: {what}: {remedy}"
 
     def fail(self, what: str, remedy: str, position: int) -> NoReturn:
         """Raise the `FormulaError` that says what is wrong, where, and what to write instead."""
@@ -226,9 +226,7 @@ class Builder:
             return terms[0]
         self._check_total_digits(terms, position)
         expr = sp.Add(*(term.expr for term in terms))
-        constants = [
-            term for term in sp.Add.make_args(expr) if not term.is_Rational and not term.free_symbols
-        ]
+        constants = [term for term in sp.Add.make_args(expr) if not term.is_Rational and not term.free_symbols]
         if constants:
             constant = sp.Add(expr.as_coeff_Add()[0], *constants)
             if not constant.has(*UNEVALUATED) and constant_value(constant) is None:
@@ -312,9 +310,7 @@ class Builder:
                 remedy = "use a denominator bounded away from 0, e.g. 1/(1 + z1^2)"
                 self.undefined(f"{text} could not be shown to be non-zero", remedy, position)
             if 0 in possible and self.known(base):
-                self.fail(
-                    f"{text} could not be shown to be non-zero", "keep denominators away from 0", position
-                )
+                self.fail(f"{text} could not be shown to be non-zero", "keep denominators away from 0", position)
             return
         power = self.signs(exponent)
         wanted = NONNEGATIVE if exponent.constant and power == POSITIVE else POSITIVE
@@ -334,9 +330,7 @@ class Builder:
     def finish(self, value: Value) -> sp.Expr:
         """The expression, known to be real and finite."""
         if value.expr.has(sp.I, sp.zoo, sp.nan, sp.oo, -sp.oo):
-            self.fail(
-                "the value is not real and finite", "avoid roots of negative numbers and division by 0", 0
-            )
+            self.fail("the value is not real and finite", "avoid roots of negative numbers and division by 0", 0)
         return value.expr
 
     def matrix(self, rows: Sequence[Sequence[Value]], position: int) -> sp.ImmutableDenseMatrix:

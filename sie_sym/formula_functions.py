@@ -127,9 +127,7 @@ class FormulaBuilder(Builder):
             self.fail(f"more than {MAX_EXTREMA} uses of min and max", "use fewer", position)
         node = sp.Max if name == "max" else sp.Min
         # To compare irrational constants SymPy may compute a minimal polynomial: those stay as written.
-        plain = not any(
-            argument.expr.has(sp.Pow, sp.Function, sp.pi) for argument in arguments if argument.constant
-        )
+        plain = not any(argument.expr.has(sp.Pow, sp.Function, sp.pi) for argument in arguments if argument.constant)
         expr = node(*(argument.expr for argument in arguments), evaluate=plain)
         value = joined(expr, arguments, max)
         return self.bounded(replace(value, composition=value.composition + 1), position)
@@ -178,12 +176,7 @@ class FormulaBuilder(Builder):
         if name in self.indices:
             self.fail(f"{name} is already an index", "use another name", position)
         reserved = name in FUNCTIONS or name in ("pi", "z") or iskeyword(name) or name.startswith("_")
-        if (
-            reserved
-            or "__" in name
-            or (name[0] == "z" and name[1:2].isdigit())
-            or (self.activation and name == "u")
-        ):
+        if reserved or "__" in name or (name[0] == "z" and name[1:2].isdigit()) or (self.activation and name == "u"):
             self.fail(f"{name} cannot be an index", "use another name, e.g. l", position)
         first, last = int(low.expr), int(high.expr)
         if last < first:

@@ -122,11 +122,7 @@ class _Parser:
     def unexpected(self, what: str, remedy: str) -> NoReturn:
         """The lexeme at the head does not fit; forgotten operators are what happens most."""
         head, previous = self.head, self.lexemes[self.next - 1] if self.next else None
-        if (
-            head.kind in ("number", "name", "(", "[")
-            and previous
-            and previous.kind in ("number", "name", ")", "]")
-        ):
+        if head.kind in ("number", "name", "(", "[") and previous and previous.kind in ("number", "name", ")", "]"):
             if head.kind == "[" and previous.kind == "name":
                 remedy = "only z can be indexed, as in sum(l, 1, 10, z[l])"
                 self.builder.fail(f"{previous.text[:20]}[..] is not allowed", remedy, head.position)
@@ -136,9 +132,7 @@ class _Parser:
                 word = head if iskeyword(head.text) else previous
                 self.builder.fail(f"{word.text} is not part of the grammar", "write a formula", word.position)
             if previous.kind == "number" and head.text in ("j", "J"):
-                self.builder.fail(
-                    "imaginary numbers are not allowed", "write 1*j for a parameter", head.position
-                )
+                self.builder.fail("imaginary numbers are not allowed", "write 1*j for a parameter", head.position)
             between = f"write {_short(previous)}*{_short(head)}"
             self.builder.fail(f"no operator before {_short(head)}", between, head.position)
         found = f"found {_short(head)}" if head.kind != "end" else "the formula ends"
@@ -210,9 +204,7 @@ class _Parser:
             if self.head.kind == operator.kind == "/":
                 self.builder.fail("// is not an operator of the grammar", "use + - * / ^", operator.position)
             factor = self.unary()
-            factors.append(
-                self.builder.reciprocal(factor, operator.position) if operator.kind == "/" else factor
-            )
+            factors.append(self.builder.reciprocal(factor, operator.position) if operator.kind == "/" else factor)
         return self.builder.multiply(factors, start)
 
     def unary(self) -> Value:
@@ -297,9 +289,7 @@ def _short(lexeme: Lexeme) -> str:
     return lexeme.text if len(lexeme.text) <= 20 else f"{lexeme.text[:17]}..."
 
 
-def parse_formula(
-    text: str, *, variables: Literal["tokens", "u"] = "tokens"
-) -> sp.Expr | sp.ImmutableDenseMatrix:
+def parse_formula(text: str, *, variables: Literal["tokens", "u"] = "tokens") -> sp.Expr | sp.ImmutableDenseMatrix:
     r"""The expression (or matrix; a list is a column) that a formula text means, never more than it says.
 
     With `variables="tokens"` the variables are z1, z2, ...; with "u" it is the single u of an activation.
@@ -339,9 +329,7 @@ def parse_number(text: str) -> sp.Expr:
         raise FormulaError(f"{text.strip()[:40]!r} is a list: write one number")
     if value.free_symbols:
         names = ", ".join(sorted(map(str, value.free_symbols))[:5])
-        raise FormulaError(
-            f"{text.strip()[:40]!r} is not a number, it contains {names}: write e.g. 0.3 or sqrt(2)/3"
-        )
+        raise FormulaError(f"{text.strip()[:40]!r} is not a number, it contains {names}: write e.g. 0.3 or sqrt(2)/3")
     if not value.is_Rational and not value.evalf(15, maxn=60).is_Float:
         raise FormulaError(f"{text.strip()[:40]!r} is not evaluated as a number: write e.g. 0.3 or sqrt(2)/3")
     return value

@@ -1,0 +1,410 @@
+r"""Formula text in LaTeX -> SymPy: a small grammar of its own that refuses what it does not know.
+
+    expression = ["+" | "-"] term {("+" | "-") term}
+    term       = factor {["\cdot" | "\times" | "*" | "/"] factor}
+    factor     = ["-"] atom ["^" exponent]
+    atom       = number | name | token | "\frac" group group | "\sqrt" ["[" n "]"] group | "|" expression "|"
+               | function ["_" k] ["^" n] argument | ("\sum" | "\prod") "_{l=1}^{L}" term | delimited expression
+
+Tokens are z_1, z_{12} or z_{\star,1}; z_12 is refused because LaTeX typesets it as z_1 followed by 2.  The body
+of a sum reaches to the next + or -.  e^{x} is the exponential.  Letters that stand side by side are refused
+(write a b for the product, \mathrm{rate} for one name); a parameter's numeric subscript joins its name
+(\beta_1 is beta1), a letter subscript follows an underscore (\omega_c is omega_c), \lambda is lambda_.
+"""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from sie_sym.errors import FormulaError
+from sie_sym.formula import Value
+from sie_sym.latex_lexemes import (
+    CLOSING,
+    COMMANDS,
+    DECORATIONS,
+    ENDING,
+    FUNCTION_LETTERS,
+    NAMED,
+    PRODUCT,
+    STARS,
+    UPRIGHT,
+    Cursor,
+    Lexeme,
+)
+
+
+class _Parser(Cursor):
+    """One method per rule of the grammar."""
+
+    def __init__(self, text: str, tokens: int | None) -> None:
+        super().__init__(text)
+        self.tokens = tokens
+        self.bars = 0
+        """How many | are open in the innermost group: inside, a | closes."""
+
+    # ---- the rules --------------------------------------------------------------------------------
+
+    def formula(self) -> sp.Expr | sp.ImmutableDenseMatrix:
+        if self.head.kind == "end":
+            self.builder.fail("the formula is empty", r"write e.g. \mathrm{He}_2(z_1) + z_1 z_2", 0)
+        if any(self.follows(*start, r"\begin") for start in ((), ("[",), ("(",))):
+            return self.matrix()
+        value = self.expression()
+        self.end()
+        return self.builder.finish(value)
+
+    def end(self) -> None:
+        if self.head.kind != "end":
+            self.unexpected("expected the end", "balance the delimiters")
+
+    def word(self) -> str:
+        r"""The letters and digits of {name}, or one Greek letter as in {\beta}."""
+        self.expect("{", "write {name}")
+        letters = self.take().text if self.head.greek else ""
+        while not letters.startswith("\\") and self.head.kind in ("letter", "number"):
+            letters += self.take().text
+        self.expect("}", "write {name} in letters and digits")
+        return letters
+
+    def matrix(self) -> sp.ImmutableDenseMatrix:
+        start = self.head.position
+        closing = CLOSING[self.take().kind] if self.head.kind != r"\begin" else None
+        self.expect(r"\begin", r"write \begin{pmatrix} .. \end{pmatrix}")
+        environment = self.word()
+        if environment not in ("matrix", "pmatrix", "bmatrix"):
+            self.builder.fail(f"unknown environment {environment}", "use pmatrix or bmatrix", start)
+        rows = [[self.expression()]]
+        while not self.accepts(r"\end"):
+            if self.accepts("&"):
+                rows[-1].append(self.expression())
+                continue
+            self.expect(r"\\", r"separate entries by & and rows by \\")
+            if self.head.kind != r"\end":
+                rows.append([self.expression()])
+        if self.word() != environment:
+            self.builder.fail(f"{environment} is not closed", rf"write \end{{{environment}}}", start)
+        if closing:
+            self.expect(closing, "close the delimiter")
+        self.end()
+        return self.builder.matrix(rows, start)
+
+    def expression(self) -> Value:
+        start = self.head.position
+        terms = []
+        negative = self.head.kind in ("+", "-") and self.take().kind == "-"
+        while True:
+            term = self.term()
+            terms.append(self.builder.negate(term) if negative else term)
+            if self.head.kind not in ("+", "-"):
+                return self.builder.add(terms, start)
+            negative = self.take().kind == "-"
+
+    def term(self) -> Value:
+        start = self.head.position
+        factors = [self.factor()]
+        divided = False
+        while True:
+            head = self.head
+            if self.accepts(*PRODUCT):
+                divided = False
+                factors.append(self.signed_factor())
+            elif self.accepts("/"):
+                if divided:
+                    self.builder.fail("a/b/c is ambiguous", r"write \frac{a}{b c}", head.position)
+                divided = True
+                factors.append(self.builder.reciprocal(self.signed_factor(), head.position))
+            elif self.starts_factor():
+                self.check_juxtaposition(divided)
+                factors.append(self.factor())
+            else:
+                return self.builder.multiply(factors, start)
+
+    def starts_factor(self) -> bool:
+        kind = self.head.kind
+        if kind == "|":
+            return self.bars == 0
+        return kind in ("number", "letter", "(", "[", "{") or (kind[0] == "\\" and kind not in ENDING)
+
+    def check_juxtaposition(self, divided: bool) -> None:
+        """What LaTeX typesets as a product, where a reader could see something else."""
+        head, previous = self.head, self.previous
+        if divided:
+            remedy = r"write \frac{1}{2} z_1 or \frac{1}{2 z_1}"
+            self.builder.fail("a/b c is ambiguous", remedy, head.position)
+        if head.kind == "number":
+            what = f"the number {head.text[:20]} follows a factor"
+            self.builder.fail(what, r"put numbers first or write \cdot; z_12 is z_{12}", head.position)
+        if head.kind == previous.kind == "letter" and not head.spaced:
+            what = f"{previous.text}{head.text} could be one name or a product"
+            self.builder.fail(what, rf"write {previous.text} {head.text} or \mathrm{{name}}", head.position)
+
+    def signed_factor(self) -> Value:
+        if self.accepts("-"):
+            return self.builder.negate(self.factor())
+        return self.factor()
+
+    def factor(self) -> Value:
+        base = self.atom()
+        while self.head.kind == "^":
+            position = self.take().position
+            base = self.builder.power(base, self.script(), position)
+            if self.head.kind == "^":
+                self.builder.fail("a double superscript", "write {x^2}^3 with braces", self.head.position)
+        return base
+
+    def script(self) -> Value:
+        """The argument of ^, _, \\frac: a group, or one character."""
+        if self.head.kind == "{":
+            return self.group("{", "}")
+        if self.head.kind == "number" and len(self.head.text) > 1:
+            text = self.head.text
+            what, remedy = f"LaTeX reads only the first digit of {text[:20]}", f"write {{{text[:20]}}}"
+            self.builder.fail(what, remedy, self.head.position)
+        if self.head.kind in ("number", "letter") or self.head.greek or self.head.kind == r"\pi":
+            return self.atom(scripts=False)
+        self.unexpected("expected a group", "write {..}")
+
+    def group(self, opening: str, closing: str) -> Value:
+        position = self.head.position
+        self.expect(opening, f"write {opening}..{closing}")
+        outside, self.bars = self.bars, 0
+        with self.builder.nested(position):
+            value = self.expression()
+        self.bars = outside
+        self.expect(closing, "balance the delimiters")
+        return value
+
+    def absolute(self) -> Value:
+        opening = self.take()
+        closing = CLOSING.get(opening.kind, "|")
+        outside, self.bars = self.bars, int(closing == "|")
+        with self.builder.nested(opening.position):
+            value = self.expression()
+        self.bars = outside
+        self.expect(closing, "close the absolute value")
+        return self.builder.call("abs", [value], opening.position)
+
+    def atom(self, scripts: bool = True) -> Value:
+        head = self.head
+        if head.kind == "number":
+            return self.builder.number(self.take().text, "", head.position)
+        if head.kind in ("|", r"\lvert"):
+            return self.absolute()
+        if head.kind in ("(", "[", r"\{"):
+            return self.group(head.kind, CLOSING[head.kind])
+        if head.kind == "{":
+            return self.braced()
+        if head.kind in (r"\frac", r"\dfrac", r"\tfrac"):
+            self.take()
+            numerator = self.script()
+            return self.builder.multiply(
+                [numerator, self.builder.reciprocal(self.script(), head.position)], head.position
+            )
+        if head.kind == r"\sqrt":
+            return self.root()
+        if head.kind in (r"\sum", r"\prod"):
+            return self.structured()
+        if head.kind in COMMANDS:
+            self.take()
+            return self.applied(COMMANDS[head.kind], head)
+        if head.kind == "letter" or head.greek or head.kind in UPRIGHT | DECORATIONS | {r"\pi"}:
+            return self.named(scripts)
+        self.unexpected("expected a factor", "complete or balance the formula")
+
+    def braced(self) -> Value:
+        r"""{..}, where {z}_{l} is a token."""
+        if self.follows("letter", "}", "_", offset=1) and self.lexemes[self.next + 1].text == "z":
+            self.next += 3
+            return self.token(self.lexemes[self.next - 2])
+        return self.group("{", "}")
+
+    def root(self) -> Value:
+        position = self.take().position
+        if self.head.kind != "[":
+            return self.builder.call("sqrt", [self.script()], position)
+        order = self.group("[", "]")
+        return self.builder.power(self.script(), self.builder.reciprocal(order, position), position)
+
+    # ---- names ------------------------------------------------------------------------------------
+
+    def named(self, scripts: bool) -> Value:
+        head = self.take()
+        name = head.text.lstrip("\\")
+        if head.kind in UPRIGHT | DECORATIONS:
+            name = self.take().text if self.head.kind != "{" else self.word()
+            name = name.lstrip("\\")
+            if head.kind in UPRIGHT and name in NAMED:
+                return self.applied(NAMED[name], head)
+        if name == "pi" and head.kind == r"\pi":
+            return self.builder.name("pi", head.position)
+        if name == "e" and head.kind in ("letter", r"\mathrm"):
+            return self.exponential(head)
+        if not name or (len(name) > 1 and not name.isalnum()):
+            self.builder.fail("an empty name", r"write e.g. \mathrm{rate}", head.position)
+        if name == "z":
+            return self.token(head)
+        if name in self.builder.indices:
+            return self.builder.name(name, head.position)
+        return self.parameter(name, head, scripts)
+
+    def exponential(self, head: Lexeme) -> Value:
+        if self.head.kind != "^":
+            remedy = r"write e^{x} for the exponential, another letter for a parameter"
+            self.builder.fail("e alone is ambiguous", remedy, head.position)
+        self.take()
+        return self.builder.call("exp", [self.script()], head.position)
+
+    def parameter(self, name: str, head: Lexeme, scripts: bool) -> Value:
+        subscript = ""
+        if scripts and self.accepts("_"):
+            subscript = self.subscript()
+        letter = name
+        name = f"{name}_" if name == "lambda" else name
+        if subscript:
+            name += subscript if subscript.isdigit() else f"_{subscript}"
+        if self.head.kind in ("(", r"\{") and scripts and (letter in FUNCTION_LETTERS or not self.head.spaced):
+            remedy = rf"write {head.text} \cdot (..) for a product, \operatorname{{..}} for a function"
+            self.builder.fail(f"{name}(..) could be a function or a product", remedy, head.position)
+        return self.builder.name(name, head.position)
+
+    def subscript(self) -> str:
+        """The letters and digits of a parameter's subscript."""
+        if self.head.kind == "{":
+            return self.word()
+        if self.head.kind == "number" and len(self.head.text) > 1:
+            self.script()
+        if self.head.kind not in ("number", "letter"):
+            self.unexpected("expected a subscript", "write _1 or _{ab}")
+        return self.take().text
+
+    def token(self, head: Lexeme) -> Value:
+        """z with its subscript; a star on it (the target's local field) changes nothing."""
+        self.skip_star()
+        if not self.accepts("_"):
+            self.builder.fail("z alone is not a token", "write z_1, z_2, ..", head.position)
+        if self.head.kind == "number" and len(self.head.text) > 1:
+            text = self.head.text
+            what, remedy = f"z_{text[:20]} is z_{text[0]} followed by {text[1:20]}", f"write z_{{{text[:20]}}}"
+            self.builder.fail(what, remedy, head.position)
+        if self.head.kind != "{":
+            value = self.builder.indexed_token(self.script(), head.position)
+        else:
+            position = self.take().position
+            if self.accepts(*STARS):
+                self.accepts(",")
+            with self.builder.nested(position):
+                value = self.builder.indexed_token(self.expression(), head.position)
+            self.expect("}", "close the subscript")
+        self.skip_star()
+        if self.head.kind == "number" and not self.head.spaced:
+            remedy = r"put numbers first, or brace the subscript"
+            self.builder.fail(f"a number follows z_{value.expr}"[:40], remedy, self.head.position)
+        return value
+
+    def skip_star(self) -> None:
+        for star in STARS:
+            for script in (("^", star), ("^", "{", star, "}")):
+                if self.follows(*script):
+                    self.next += len(script)
+                    return
+
+    # ---- functions, sums and products -------------------------------------------------------------
+
+    def applied(self, name: str, head: Lexeme) -> Value:
+        r"""A function with its argument: \sin(z_1)z_2 is sin(z_1) z_2, \sin z_1 takes one factor."""
+        order: Value | None = None
+        exponent: tuple[Value, int] | None = None
+        while self.head.kind in ("_", "^"):
+            script = self.take()
+            if script.kind == "_" and name in ("He", "he") and order is None:
+                order = self.script()
+            elif script.kind == "^" and exponent is None:
+                exponent = self.script(), script.position
+            else:
+                self.builder.fail(f"{name} takes no such script", f"write {name}(..)", script.position)
+        if exponent and not (exponent[0].expr.is_Integer and exponent[0].expr > 0):
+            remedy = "write 1/f(x), or the inverse function by name"
+            self.builder.fail(f"{name}^n with n not a positive integer", remedy, exponent[1])
+        if name in ("He", "he") and order is None:
+            self.builder.fail(f"{name} without its order", rf"write \mathrm{{{name}}}_2(z_1)", head.position)
+        value = self.builder.call(name, [*([order] if order else []), *self.arguments(name)], head.position)
+        return self.builder.power(value, *exponent) if exponent else value
+
+    def arguments(self, name: str) -> list[Value]:
+        opening = self.head
+        braced = self.follows("{", "(")
+        if opening.kind == "(" or braced:
+            self.next += 1 + braced
+            outside, self.bars = self.bars, 0
+            with self.builder.nested(opening.position):
+                found = [self.expression()]
+                while self.accepts(","):
+                    found.append(self.expression())
+            self.bars = outside
+            self.expect(")", "close the arguments")
+            if braced:
+                self.expect("}", "close the argument in the same braces")
+            return found
+        if opening.kind == "{":
+            found = [self.group("{", "}")]
+        else:
+            with self.builder.nested(opening.position):
+                found = [self.factor()]
+        if self.starts_factor() or self.head.kind == "/":
+            remedy = f"write {name}(x) y or {name}(x y)"
+            self.builder.fail(f"where the argument of {name} ends is ambiguous", remedy, self.head.position)
+        return found
+
+    def structured(self) -> Value:
+        head = self.take()
+        kind = head.text[1:]
+        usage = rf"write \{kind}_{{l=1}}^{{10}} z_l"
+        self.accepts(r"\limits")
+        for opening in ("_", "{"):
+            self.expect(opening, usage)
+        index = self.take()
+        if index.kind != "letter" and not index.greek:
+            self.builder.fail(f"{kind} needs an index", usage, index.position)
+        self.expect("=", usage)
+        low = self.expression()
+        for closing in ("}", "^"):
+            self.expect(closing, usage)
+        high = self.upper_bound()
+        with self.builder.nested(head.position):
+            name = index.text.lstrip("\\")
+            with self.builder.bound(name, low, high, index.position) as symbol:
+                return self.builder.structured(kind, symbol, self.term(), head.position)
+
+    def upper_bound(self) -> Value:
+        position = self.head.position
+        bound = self.script()
+        if bound.expr == sp.Symbol("L", real=True):
+            if self.tokens is None:
+                remedy = "write it as a number, or give the number of tokens"
+                self.builder.fail("the number L of tokens is unknown", remedy, position)
+            return Value(sp.Integer(self.tokens))
+        return bound
+
+
+def parse_latex(text: str, *, tokens: int | None = None) -> sp.Expr | sp.ImmutableDenseMatrix:
+    r"""The expression or matrix that a LaTeX formula means; `tokens` is the value of L in \sum_{l=1}^{L}.
+
+    Raises `FormulaError` for commands outside the grammar, for what could be read in two ways, and beyond the
+    budgets of `sie_sym.formula`; `DomainError` as `sie_sym.parse.parse_formula`.
+
+    >>> parse_latex(r"\mathrm{He}_4(z_1) + \frac{1}{2}\sin(z_{\star,1}) z_2")
+    z2*sin(z1)/2 + He(4, z1)
+    """
+    if not isinstance(text, str):
+        raise FormulaError(f"a formula is a text, not {type(text).__name__}: pass a str")
+    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
+    for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
+        inside = start + len(opening), end - len(closing)
+        if text.startswith(opening, start) and text.endswith(closing, inside[0], end):
+            # Blanks instead of the delimiters keep the columns of the messages.
+            text = " " * inside[0] + text[inside[0] : inside[1]]
+            break
+    try:
+        return _Parser(text, tokens).formula()
+    except RecursionError:
+        raise FormulaError("the formula is nested too deeply: write a flatter one") from None
