@@ -9,6 +9,7 @@ import sympy as sp
 
 from sie_sym.errors import FormulaError
 from sie_sym.functions import softmax, token
+from sie_sym.linear_forms import written_out
 from sie_sym.target import parameters_of, tokens_of
 
 ACTIVATION_VARIABLE = sp.Symbol("u", real=True)
@@ -23,7 +24,8 @@ def _no_encoding(tokens: int) -> sp.ImmutableDenseMatrix:
 class Model:
     r"""phi: R^L -> R^k read at z = (X + P) w, z_l ~ N(e_l, 1), e = C eps.
 
-    `components` are the k scalar outputs (row-major for a matrix) in z1..zL, any injection already applied;
+    `components` are the k scalar outputs (row-major for a matrix) in z1..zL, sums and products over tokens written
+    out, any injection already applied;
     `encoding` is the L x r matrix C of theory section 1 (rows P_l = sum_i C_li u_i / d; r = 0 without encoding);
     `injection` is the fixed shift c of phi(z + c) (App. D).
     """
@@ -66,16 +68,22 @@ class Model:
         for column in columns:
             self._check_length("encoding column", column)
         matrix = sp.ImmutableDenseMatrix(
-            self.tokens, len(columns), lambda row, column: sp.sympify(columns[column][row])
+            self.tokens, len(columns), lambda row, column: sp.sympify(columns[column][row], strict=True)
         )
         return replace(self, encoding=matrix)
 
     def with_injection(self, shift: Sequence[sp.Expr]) -> Model:
-        """phi(z + c): the encoding P_l = c_l w / sqrt d of App. D (which displays softmax(z z^T + c c^T))."""
+        """phi(z + c): the encoding P_l = c_l w / sqrt d of App. D (which displays softmax(z z^T + c c^T)).
+
+        A second injection adds to the first.
+        """
         self._check_length("injection", shift)
-        moved = {token(l): token(l) + sp.sympify(c) for l, c in enumerate(shift, start=1)}
+        entries = [sp.sympify(c, strict=True) for c in shift]
+        moved = {token(l): token(l) + c for l, c in enumerate(entries, start=1)}
         components = tuple(c.subs(moved, simultaneous=True) for c in self.components)
-        return replace(self, components=components, injection=tuple(sp.sympify(c) for c in shift))
+        before = self.injection or (sp.Integer(0),) * self.tokens
+        total = tuple(old + new for old, new in zip(before, entries, strict=True))
+        return replace(self, components=components, injection=total)
 
     def _check_length(self, what: str, entries: Sequence[sp.Expr]) -> None:
         if len(entries) != self.tokens:
@@ -99,8 +107,13 @@ def tied_network(tokens: int, activation: sp.Expr) -> Model:
 
 
 def formula_model(formula: sp.Expr | sp.MatrixBase, tokens: int) -> Model:
-    """Any phi given as a SymPy expression (or matrix) in z1..zL."""
-    components = tuple(formula) if isinstance(formula, sp.MatrixBase) else (formula,)
+    """Any phi given as a SymPy expression (or matrix) in z1..zL; sums and products over tokens are written out.
+
+    Raises `FormulaError` when it reads a token beyond the given number.
+    """
+    entries = tuple(formula) if isinstance(formula, sp.MatrixBase) else (formula,)
+    # Written out, so that encodings and injections, which shift the symbols z1..zL, reach every token.
+    components = tuple(written_out(sp.sympify(entry, strict=True)) for entry in entries)
     largest = max((max(tokens_of(c), default=0) for c in components), default=0)
     if largest > tokens:
         raise FormulaError(

@@ -74,10 +74,10 @@ class Target:
         Raises `FormulaError` when the formula reads a token beyond `tokens`.
         """
         if isinstance(formula, sp.MatrixBase):
-            components = tuple(sp.sympify(entry) for entry in formula)
+            components = tuple(sp.sympify(entry, strict=True) for entry in formula)
             shape: tuple[int, ...] = (formula.rows, formula.cols) if formula.cols > 1 else (formula.rows,)
         else:
-            components, shape = (sp.sympify(formula),), ()
+            components, shape = (sp.sympify(formula, strict=True),), ()
         largest = max((max(tokens_of(c), default=0) for c in components), default=0)
         if tokens is None:
             tokens = max(largest, 1)

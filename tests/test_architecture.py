@@ -18,8 +18,8 @@ PACKAGE = ROOT / "sie_sym"
 LINES = (
     "errors evidence functions",
     "domain formula formula_functions parse parse_latex",
-    "target model",
-    "hermite polynomial linear_forms balls growth vanishing enclosure tilted symmetry",
+    "linear_forms target model",
+    "hermite polynomial balls growth vanishing enclosure tilted symmetry",
     "weierstrass parseval gaussian logistic spectral",
     "expansion",
     "population_loss spectral_loss",
