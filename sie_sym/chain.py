@@ -1,12 +1,14 @@
 r"""One step of the exact reduced SGD chain, vectorised over replicas (theory section 6; arXiv:2506.02651, App. C).
 
-The overlaps (m, eps) of spherical SGD form a Markov chain of their own: a step needs the projections of the fresh
-sample on w*, on u_1..u_r and on the rest of w, and the length of what is left, a chi^2 with d - 2 - r degrees.
-Nothing of size d is ever drawn.  Fewer normals than the (2 + r) L of the textbook recipe suffice, in law:
+The overlaps (m, eps) of spherical SGD form a Markov chain of their own: a step needs the projections of the
+fresh sample on w*, on u_1..u_r and on the rest of w, and the length of what is left, a chi^2 with d - 2 - r
+degrees. Nothing of size d is ever drawn.  Fewer normals than the (2 + r) L of the textbook recipe suffice,
+in law:
 
-- w = m w* + rho t with rho^2 = 1 - m^2 and t the direction (eps, q)/rho in the span of (u_1..u_r, rest); delta depends
-  on the sample only through its projections on w* and t, so the r directions orthogonal to t see the isotropic
-  vector |delta| xi, xi ~ N(0, I_r), whatever L is.  A Householder reflection carries them back to (u, rest).
+- w = m w* + rho t with rho^2 = 1 - m^2 and t the direction (eps, q)/rho in the span of (u_1..u_r, rest);
+  delta depends on the sample only through its projections on w* and t, so the r directions orthogonal to t
+  see the isotropic vector |delta| xi, xi ~ N(0, I_r), whatever L is.  A Householder reflection carries them
+  back to (u, rest).
 - if phi reads u = sum_l z_l / sqrt L alone, one projection on t for all tokens replaces L of them.
 
 The length N^2 = 1 + x is found through x, never as a sum near 1, and the update is added as
@@ -69,9 +71,7 @@ def numpy_advance(fields: Fields, constants: StepConstants) -> Advance:
     """The chain as numpy operations on whole blocks."""
     move = untied_step if fields.untied else tied_step
 
-    def advance(
-        m: Array, eps: Array, recovery: NDArray[np.int64], normals: Array, lengths: Array, step: int
-    ) -> None:
+    def advance(m: Array, eps: Array, recovery: NDArray[np.int64], normals: Array, lengths: Array, step: int) -> None:
         with np.errstate(all="ignore"):  # a diverging replica becomes nan, which the caller counts
             for normal, length in zip(normals, lengths, strict=True):
                 move(fields, constants, m, eps, normal, length)
@@ -83,9 +83,7 @@ def numpy_advance(fields: Fields, constants: StepConstants) -> Advance:
     return advance
 
 
-def tied_step(
-    fields: Fields, constants: StepConstants, m: Array, eps: Array, normals: Array, lengths: Array
-) -> None:
+def tied_step(fields: Fields, constants: StepConstants, m: Array, eps: Array, normals: Array, lengths: Array) -> None:
     """One step of (m, eps), in place; rows of `normals`: a (L, B), projections on t (n, B), xi (r)."""
     tokens, inputs, batch, rank = fields.tokens, fields.inputs, constants.batch, fields.rank
     runs = m.shape[1]
@@ -93,44 +91,50 @@ def tied_step(
     h = normals[tokens * batch : (tokens + inputs) * batch].reshape(inputs, batch, runs)
     xi = normals[(tokens + inputs) * batch :]
     overlap = m[0]
-    rho = np.sqrt(np.maximum(1.0 - overlap * overlap, _TINY))
+    rho = _complement(overlap)
     alpha = fields.read(a).reshape(inputs, batch, runs)
-    z = overlap * alpha
-    z += rho * h
+    z = rho * h
+    z += overlap * alpha
     columns = fields.read(fields.encoding)  # (n, r): what the model reads of each direction
     if rank:
         z += (columns @ eps)[:, None, :]
     delta = _slopes(fields, constants, a, z.reshape(inputs, batch * runs)).reshape(inputs, batch, runs)
-    along_target = _total(delta * alpha)
-    along_weight = _total(delta * h)
-    square = _total(delta * delta)
+    along_target, along_weight, square = _total(delta * alpha), _total(delta * h), _total(delta * delta)
     g = constants.gain
     shift = overlap * along_target
     shift += rho * along_weight
-    growth = along_target * along_target + along_weight * along_weight + square * lengths[0]
-    steps = np.empty_like(eps)
+    growth = square * lengths[0]
+    growth += along_target * along_target
+    growth += along_weight * along_weight
     if rank:
-        pull = columns.T @ delta.sum(axis=1)
-        nu = np.clip(eps / rho, -1.0, 1.0)
-        rest = np.sqrt(np.maximum(1.0 - (nu * nu).sum(axis=0), 0.0))
-        sideways = np.sqrt(square) * xi
-        steps = nu * (along_weight - (nu * sideways).sum(axis=0) / (1.0 + rest)) + sideways
-        shift += (eps * pull).sum(axis=0)
-        growth += square * (xi * xi).sum(axis=0) + ((2.0 * steps + pull) * pull).sum(axis=0)
-        steps += pull
-    shrink = _inverse_length(g * (g * growth - 2.0 * shift))
-    _renormalise(m[0], -g * along_target, shrink)
+        pull = columns.T @ delta.sum(axis=1) if batch > 1 else columns.T @ delta[:, 0]
+        # the part of (u_1.., rest) that delta sees lies along t; the reflection brings the rest back to the u_i
+        nu = eps / rho
+        np.clip(nu, -1.0, 1.0, out=nu)
+        moves = np.sqrt(square) * xi
+        tilt = _total(nu * moves)
+        tilt /= 1.0 + _complement(nu)
+        np.subtract(along_weight, tilt, out=tilt)
+        growth += _total(moves * moves)
+        nu *= tilt
+        moves += nu
+        shift += _total(eps * pull)
+        growth += _total((2.0 * moves + pull) * pull)
+        moves += pull
+    growth *= g
+    growth -= 2.0 * shift
+    growth *= g
+    shrink = _inverse_length(growth)
+    _renormalise(overlap, along_target, -g, shrink)
     if rank:
-        _renormalise(eps, -g * steps, shrink)
+        _renormalise(eps, moves, -g, shrink)
 
 
-def untied_step(
-    fields: Fields, constants: StepConstants, m: Array, eps: Array, normals: Array, lengths: Array
-) -> None:
+def untied_step(fields: Fields, constants: StepConstants, m: Array, eps: Array, normals: Array, lengths: Array) -> None:
     """One step of (m_1, ..., m_L), in place; rows of `normals`: a (L, B), then the projections on t_l (L, B)."""
     tokens, batch, runs = fields.tokens, constants.batch, m.shape[1]
     a, h = normals.reshape(2, tokens, batch, runs)
-    rho = np.sqrt(np.maximum(1.0 - m * m, _TINY))
+    rho = np.sqrt(np.maximum(1.0 - m * m, _TINY))  # one a token
     z = m[:, None, :] * a
     z += rho[:, None, :] * h
     read = fields.read(z).reshape(fields.inputs, batch * runs)
@@ -144,7 +148,7 @@ def untied_step(
     g = constants.gain
     growth = along_target * along_target + along_weight * along_weight + square * lengths
     shrink = _inverse_length(g * (g * growth - 2.0 * (m * along_target + rho * along_weight)))
-    _renormalise(m, -g * along_target, shrink)
+    _renormalise(m, along_target, -g, shrink)
 
 
 def _slopes(fields: Fields, constants: StepConstants, a: Array, z: Array) -> Array:
@@ -157,14 +161,33 @@ def _slopes(fields: Fields, constants: StepConstants, a: Array, z: Array) -> Arr
 
 
 def _total(values: Array) -> Array:
-    return values.reshape(-1, values.shape[-1]).sum(axis=0)
+    """The sum over all axes but the last."""
+    if values.size == values.shape[-1]:
+        return values.reshape(-1)
+    return np.asarray(values.reshape(-1, values.shape[-1]).sum(axis=0))
+
+
+def _complement(direction: Array) -> Array:
+    """sqrt(1 - |direction|^2), summed over all axes but the last; never exactly 0."""
+    square = _total(direction * direction)
+    np.subtract(1.0, square, out=square)
+    np.maximum(square, _TINY, out=square)
+    return np.asarray(np.sqrt(square, out=square))
 
 
 def _inverse_length(x: Array) -> Array:
     """1/sqrt(1 + x) - 1 without cancellation at small x."""
-    length = np.sqrt(1.0 + x)
-    return np.asarray(-x / (length * (1.0 + length)))
+    length = x + 1.0
+    np.sqrt(length, out=length)
+    scale = length + 1.0
+    scale *= length
+    return np.asarray(np.divide(-x, scale, out=scale))
 
 
-def _renormalise(state: Array, change: Array, shrink: Array) -> None:
-    state += change + (state + change) * shrink
+def _renormalise(state: Array, gradient: Array, gain: float, shrink: Array) -> None:
+    """State s becomes (s + c)/N, c = gain gradient, as s + (c + (s + c) (1/N - 1))."""
+    change = gain * gradient
+    moved = state + change
+    moved *= shrink
+    moved += change
+    state += moved

@@ -21,7 +21,7 @@ _TINY = 1e-300
 def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
     """The compiled chain; a first call takes seconds, the same fields never compile twice.
 
-    Raises `MissingExtra` without numba, and `NoClosedForm` for fields that have no scalar form.
+    Raises `MissingExtra` without numba, and `NoClosedForm` for fields without a scalar form that compiles.
     """
     if fields.scalar_target is None or fields.scalar_response is None:
         raise NoClosedForm(
@@ -33,23 +33,27 @@ def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
     columns = np.ascontiguousarray(fields.read(fields.encoding))
     gram = fields.encoding.T @ fields.encoding
 
-    def advance(
-        m: Array, eps: Array, recovery: NDArray[np.int64], normals: Array, lengths: Array, step: int
-    ) -> None:
-        kernel(
-            m,
-            eps,
-            recovery,
-            normals,
-            lengths,
-            step,
-            columns,
-            gram,
-            constants.batch,
-            constants.gain,
-            constants.frobenius,
-            constants.threshold_squared,
-        )
+    def advance(m: Array, eps: Array, recovery: NDArray[np.int64], normals: Array, lengths: Array, step: int) -> None:
+        try:
+            kernel(
+                m,
+                eps,
+                recovery,
+                normals,
+                lengths,
+                step,
+                columns,
+                gram,
+                constants.batch,
+                constants.gain,
+                constants.frobenius,
+                constants.threshold_squared,
+            )
+        except numba_or_missing().core.errors.NumbaError as error:
+            raise NoClosedForm(
+                "numba cannot compile these functions (special functions beyond erf have no machine code): use "
+                f"engine='numpy' ({str(error).splitlines()[0]})"
+            ) from None
 
     return advance
 

@@ -60,6 +60,7 @@ def save(path: Path, identity: str, step: int, blocks: Sequence[Saved]) -> None:
 
 
 def load(path: Path, identity: str, blocks: Sequence[Saved]) -> int:
+    """Fill the blocks from the file and return the step reached; raises `SieSymError` for a damaged or foreign file."""
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as data:
             header = json.loads(str(data["header"]))
@@ -76,6 +77,4 @@ def load(path: Path, identity: str, blocks: Sequence[Saved]) -> int:
     except SieSymError:
         raise
     except Exception as error:  # zip, JSON and numpy each have their own way to say that a file is damaged
-        raise SieSymError(
-            f"the checkpoint {path} cannot be read ({error}): delete it to start again"
-        ) from error
+        raise SieSymError(f"the checkpoint {path} cannot be read ({error}): delete it to start again") from error

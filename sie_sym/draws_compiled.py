@@ -1,11 +1,12 @@
 r"""Standard normals and chi^2 lengths by counter, for numba: every number is a function of (seed, replica, step, slot).
 
-Philox4x32-10 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011) gives 128 bits a counter; Box-Muller
-turns them into two normals.  Nothing branches and no library is called, so that the loops become vector instructions.
-The lengths are Marsaglia and Tsang's Gamma variates (ACM TOMS 26, 2000): x normal, v = (1 + c x)^3, kept with
-probability p(x) >= 1 - x^4/(54 d) for |c x| <= 1/2.  The second normal y decides: its tail 2 Phi(-|y|) is uniform, and
-|y| <= 3 settles all but a few in a thousand without evaluating it.
-There is no state to keep: a checkpoint needs none, and neither blocks nor workers change a draw.
+Philox4x32 (Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011) gives 128 bits a
+counter; Box-Muller turns them into two normals.  Nothing branches and no library is called, so that the
+loops become vector instructions. The lengths are Marsaglia and Tsang's Gamma variates (ACM TOMS 26, 2000):
+x normal, v = (1 + c x)^3, kept with probability p(x) >= 1 - x^4/(54 d) for |c x| <= 1/2.  The second normal
+y decides: its tail 2 Phi(-|y|) is uniform, and |y| <= 3 settles all but a few in a thousand without
+evaluating it. There is no state to keep: a checkpoint needs none, and neither blocks nor workers change a
+draw.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from sie_sym.errors import MissingExtra
 from sie_sym.fields import Array
 
 _LN2_HIGH, _LN2_LOW = 6.93147180369123816490e-01, 1.90821492927058770002e-10
+_ROUNDS = 7
 _LENGTH_SLOT = 1 << 24
 """Slots from here on serve the lengths, 4096 a chain, one an attempt; normals stay below."""
 
@@ -36,7 +38,7 @@ def numba_or_missing() -> Any:
 
 def compiled(numba: Any, function: Callable[..., Any]) -> Any:
     """Machine code that releases the GIL; 1/0 is inf as in numpy, and a diverging replica is counted by the caller."""
-    return numba.njit(nogil=True, error_model="numpy")(function)
+    return numba.njit(nogil=True, error_model="numpy", fastmath={"contract"})(function)
 
 
 class CounterDraws:
@@ -72,22 +74,18 @@ class Kernels:
 def counter_kernels() -> Kernels:
     """Compile once; raises `MissingExtra`."""
     numba = numba_or_missing()
-    from numba.core import types
-    from numba.extending import intrinsic
+    types, intrinsic = numba.core.types, numba.extending.intrinsic
 
-    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-    def as_float(typing_context: Any, bits: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.bitcast(arguments[0], context.get_value_type(types.float64))
+    def reinterpreted(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], context.get_value_type(signature.return_type))
 
-        return types.float64(types.uint64), generate
+    def float_of_bits(typing_context: Any, bits: Any) -> Any:
+        return types.float64(types.uint64), reinterpreted
 
-    @intrinsic  # type: ignore[untyped-decorator, unused-ignore]
-    def as_bits(typing_context: Any, number: Any) -> Any:
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-            return builder.bitcast(arguments[0], context.get_value_type(types.uint64))
+    def bits_of_float(typing_context: Any, number: Any) -> Any:
+        return types.uint64(types.float64), reinterpreted
 
-        return types.uint64(types.float64), generate
+    as_float, as_bits = intrinsic(float_of_bits), intrinsic(bits_of_float)
 
     u = np.uint64
     low32, bits32 = u(0xFFFFFFFF), u(32)
@@ -99,8 +97,8 @@ def counter_kernels() -> Kernels:
     root_half = math.sqrt(0.5)
     zero, one, two, sign_shift, sign_shift_2 = u(0), u(1), u(2), u(63), u(62)
 
-    def philox(c0: int, c1: int, c2: int, c3: int, k0: int, k1: int) -> tuple[int, int]:
-        for _ in range(10):
+    def philox(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any, rounds: Any) -> Any:
+        for _ in range(rounds):
             product_a, product_b = multiply_a * c0, multiply_b * c2
             c0, c1, c2, c3 = (
                 (product_b >> bits32) ^ c1 ^ k0,
@@ -113,13 +111,13 @@ def counter_kernels() -> Kernels:
 
     philox = numba.njit(inline="always")(philox)
 
-    def uniform(word: int) -> float:
+    def uniform(word: Any) -> Any:
         """(0, 1], 52 bits."""
         return 2.0 - as_float((word >> shift12) | one_bits)
 
     uniform = numba.njit(inline="always")(uniform)
 
-    def normal_pair(first: int, second: int) -> tuple[float, float]:
+    def normal_pair(first: Any, second: Any) -> Any:
         """Box-Muller with log, sin and cos as in fdlibm (below one unit in the last place)."""
         bits = as_bits(uniform(first)) + (one_bits - half_root2)
         # the exponent as a float: 2^52 + bits, less the bias, without an integer conversion
@@ -148,10 +146,7 @@ def counter_kernels() -> Kernels:
                 * (
                     -1.98412698298579493134e-04
                     + z
-                    * (
-                        2.75573137070700676789e-06
-                        + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
-                    )
+                    * (2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10))
                 )
             )
         )
@@ -185,9 +180,9 @@ def counter_kernels() -> Kernels:
 
     normal_pair = numba.njit(inline="always")(normal_pair)
 
-    def length(k0: int, k1: int, run: int, c1: int, c2: int, c3: int, d: float, c: float) -> float:
+    def length(k0: Any, k1: Any, run: Any, c1: Any, c2: Any, c3: Any, d: float, c: float) -> Any:
         while True:
-            word, other = philox(u(run), c1, c2, c3, k0, k1)
+            word, other = philox(u(run), c1, c2, c3, k0, k1, _ROUNDS)
             x, y = normal_pair(word, other)
             w = c * x
             if w > -1.0:
@@ -199,7 +194,7 @@ def counter_kernels() -> Kernels:
 
     length = compiled(numba, length)
 
-    def fill(key: int, first: int, step: int, shape: float, normals: Array, lengths: Array) -> None:
+    def fill(key: Any, first: Any, step: Any, shape: float, normals: Array, lengths: Array) -> None:
         k0, k1 = u(key) & low32, u(key) >> bits32
         rows, runs = normals.shape[1], normals.shape[2]
         d = shape - 1.0 / 3.0
@@ -209,19 +204,19 @@ def counter_kernels() -> Kernels:
             c2, c3 = u(step + s) & low32, u(step + s) >> bits32
             for pair in range(rows // 2):
                 for run in range(runs):
-                    word, other = philox(u(first + run), u(pair), c2, c3, k0, k1)
+                    word, other = philox(u(first + run), u(pair), c2, c3, k0, k1, _ROUNDS)
                     x, y = normal_pair(word, other)
                     normals[s, 2 * pair, run] = x
                     normals[s, 2 * pair + 1, run] = y
             if rows % 2:
                 for run in range(runs):
-                    word, other = philox(u(first + run), u(rows // 2), c2, c3, k0, k1)
+                    word, other = philox(u(first + run), u(rows // 2), c2, c3, k0, k1, _ROUNDS)
                     x, y = normal_pair(word, other)
                     normals[s, rows - 1, run] = x
             for chain in range(lengths.shape[1]):
                 c1 = u(_LENGTH_SLOT + 4096 * chain)
                 for run in range(runs):
-                    word, other = philox(u(first + run), c1, c2, c3, k0, k1)
+                    word, other = philox(u(first + run), c1, c2, c3, k0, k1, _ROUNDS)
                     x, y = normal_pair(word, other)
                     w = c * x
                     quick = (math.fabs(y) <= 3.0) & (x * x <= reach) & (math.fabs(w) <= 0.5)

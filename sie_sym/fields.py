@@ -1,8 +1,9 @@
 r"""What SGD reads of a target and a model: g(z*), phi(z) and the per-token gradients, as float64 functions.
 
-The gradient of the loss of one sample is sum_l delta_l (X + P)_l with delta_l = -2 <g(z*) - phi(z), d_l phi(z)>.
-A tied network and linear attention read the tokens through u = (1/sqrt L) sum_l z_l alone: there the one number
-delta_u = -2 (g - sigma(u)) sigma'(u) replaces L of them, delta_l = delta_u / sqrt L (`Fields.summed`).
+The gradient of the loss of one sample is sum_l delta_l (X + P)_l with delta_l = -2 <g(z*) - phi(z), d_l
+phi(z)>. A tied network and linear attention read the tokens through u = (1/sqrt L) sum_l z_l alone: there
+the one number delta_u = -2 (g - sigma(u)) sigma'(u) replaces L of them, delta_l = delta_u / sqrt L
+(`Fields.summed`).
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ Array = NDArray[np.float64]
 class Fields:
     r"""g, phi and delta as functions of arrays whose last axis runs over samples.
 
-    `target` maps z* (L, N) to g (k, N); `response` maps (g (k, N), z (n, N)) to (delta (n, N), |g - phi|^2 (N,)).
-    n = L, or n = 1 when `summed`: then `response` reads u = sum_l z_l / sqrt L.  `encoding` is C, (L, r).
-    `untied`: one weight vector a token, u = sum_l <W_l, x_l> / sqrt L (eq. 15).  `scalar_target` (from L floats to a
-    tuple of k) and `scalar_response` (from k + n to a tuple of n + 1) are the same functions of one sample, given as
-    one indexable and written with `math` alone: what numba compiles.
+    `target` maps z* (L, N) to g (k, N); `response` maps (g (k, N), z (n, N)) to (delta (n, N), |g - phi|^2
+    (N,)). n = L, or n = 1 when `summed`: then `response` reads u = sum_l z_l / sqrt L.  `encoding` is C,
+    (L, r). `untied`: one weight vector a token, u = sum_l <W_l, x_l> / sqrt L (eq. 15).  `scalar_target`
+    (from L floats to a tuple of k) and `scalar_response` (from k + n to a tuple of n + 1) are the same
+    functions of one sample, given as one indexable and written with `math` alone: what numba compiles.
     """
 
     tokens: int
@@ -110,9 +111,9 @@ def fields_of(
 ) -> Fields:
     r"""The float64 functions of a symbolic target and model, parameters replaced by `values`.
 
-    `untied` gives each token its own weight vector (also chosen by `model.family == "untied"`).
-    Raises `FormulaError` for an unset parameter or a mismatch of tokens or outputs, and `DomainError` when phi
-    has jumps: its gradient is then zero almost everywhere and SGD cannot see the loss.
+    `untied` gives each token its own weight vector (also chosen by `model.family == "untied"`). Raises
+    `FormulaError` for an unset parameter or a mismatch of tokens or outputs, and `DomainError` when phi has
+    jumps: its gradient is then zero almost everywhere and SGD cannot see the loss.
 
     >>> from sie_sym.model import linear_attention
     >>> linear = fields_of(Target.of(token(1) * token(2)), linear_attention(2))
@@ -175,9 +176,7 @@ def _response(answers: list[sp.Symbol], inputs: list[sp.Symbol], outputs: list[s
                 f"the model jumps as a function of {symbol}: its gradient is zero almost everywhere and SGD "
                 "does not move; choose a continuous activation"
             )
-        expressions.append(
-            sp.Add(*(-2 * residual * slope for residual, slope in zip(residuals, slopes, strict=True)))
-        )
+        expressions.append(sp.Add(*(-2 * residual * slope for residual, slope in zip(residuals, slopes, strict=True))))
     return [*expressions, sp.Add(*(residual**2 for residual in residuals))]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from sie_sym import chain, chain_compiled, checkpoint, sgd
+from sie_sym import chain, chain_compiled, checkpoint
 from sie_sym.chain import StepConstants, tied_step, untied_step
 from sie_sym.chain_compiled import numba_advance
 from sie_sym.draws import StreamDraws
@@ -33,6 +33,7 @@ from sie_sym.model import (
     softmax_attention,
     tied_network,
 )
+from sie_sym.replicas import Engine, block_size
 from sie_sym.sgd import SGDSettings, plain_sgd, plain_step, run_sgd
 from sie_sym.target import Target
 
@@ -50,9 +51,7 @@ def quadratic(columns: list[list[object]] | None = None) -> Fields:
 
 CASES = {
     "linear attention, two directions": quadratic([[1, sp.Rational(1, 2)], [0, 2]]),
-    "softmax attention": fields_of(
-        Target.of(attention_matrix(2)), softmax_attention(2).with_encoding([[1, -1]])
-    ),
+    "softmax attention": fields_of(Target.of(attention_matrix(2)), softmax_attention(2).with_encoding([[1, -1]])),
     "formula, three tokens": fields_of(
         Target.of(Z1 * Z2 + Z3),
         formula_model(Z1 * Z2 + sp.tanh(Z3), 3).with_encoding([[1, 0, -1], [0, 1, 2], [1, 1, 1]]),
@@ -190,9 +189,7 @@ def test_one_untied_step_is_the_projected_step(name: str, dimension: int, batch:
     assert np.abs(expected - m).max() > 1e-3
 
 
-def textbook_step(
-    fields: Fields, m: Array, eps: Array, gain: float, dimension: int, rng: np.random.Generator
-) -> Array:
+def textbook_step(fields: Fields, m: Array, eps: Array, gain: float, dimension: int, rng: np.random.Generator) -> Array:
     """Theory section 6 word for word: (2 + r) L normals, q carried, divide by N."""
     rank, runs = fields.rank, m.size
     a, h = rng.standard_normal((2, fields.tokens, runs))
@@ -206,7 +203,7 @@ def textbook_step(
     new_q = q - gain * (delta * h).sum(axis=0)
     chi = rng.chisquare(dimension - 2 - rank, runs)
     length = np.sqrt(new_m**2 + (new_eps**2).sum(axis=0) + new_q**2 + gain**2 * (delta**2).sum(axis=0) * chi)
-    return np.vstack((new_m, new_eps)) / length
+    return np.asarray(np.vstack((new_m, new_eps)) / length)
 
 
 def test_few_draws_have_the_law_of_the_textbook_recipe() -> None:
@@ -238,9 +235,7 @@ def test_the_chain_equals_sgd_in_law(name: str, dimension: int, monkeypatch: pyt
         fast = run_sgd(fields, settings)
         if name == "untied":
             return min(stats.ks_2samp(np.abs(plain.m[:, l]), np.abs(fast.m[:, l])).pvalue for l in range(3))
-        return min(
-            stats.ks_2samp(plain.m, fast.m).pvalue, stats.ks_2samp(plain.eps[:, 0], fast.eps[:, 0]).pvalue
-        )
+        return min(stats.ks_2samp(plain.m, fast.m).pvalue, stats.ks_2samp(plain.eps[:, 0], fast.eps[:, 0]).pvalue)
 
     assert pvalue() > 1e-3
     # negative control: without the noise orthogonal to everything the law is visibly another
@@ -307,7 +302,8 @@ def test_mean_step_is_the_finite_rate_flow(rate: float) -> None:
 
 
 def test_untied_mean_step_is_the_drift_of_proposition_2() -> None:
-    # sigma = u^2, g = He2(z1) + He2(z2): c_2 = 2, C_2 = 2 I, so the drift is (1 - m_l^2) 2 c_2/L 2 m_l - (gamma/2) V/L m_l
+    # sigma = u^2, g = He2(z1) + He2(z2): c_2 = 2, C_2 = 2 I;
+    # dm_l/dt = (1 - m_l^2) 2 (c_2/L) 2 m_l - (gamma/2) (V/L) m_l
     fields = fields_of(HERMITE_PAIR, tied_network(2, U**2), untied=True)
     m, rate, runs, dimension = np.array([0.3, -0.5]), 0.1, 400_000, 10**7
     nodes, weights = np.polynomial.hermite_e.hermegauss(8)
@@ -379,7 +375,7 @@ class Interrupted(Exception):
 
 
 @pytest.mark.parametrize("engine", ["numpy", "numba"])
-def test_a_resumed_run_gives_the_same_bits(engine: sgd.Engine, tmp_path: Path) -> None:
+def test_a_resumed_run_gives_the_same_bits(engine: Engine, tmp_path: Path) -> None:
     if engine == "numba":
         pytest.importorskip("numba")
     fields, path = CASES["linear attention, two directions"], tmp_path / "run.npz"
@@ -393,9 +389,7 @@ def test_a_resumed_run_gives_the_same_bits(engine: sgd.Engine, tmp_path: Path) -
         run_sgd(fields, settings, engine, checkpoint=path, progress=stop, checkpoint_seconds=0)
     assert [file.name for file in tmp_path.iterdir()] == ["run.npz"]
     seen: list[int] = []
-    resumed = run_sgd(
-        fields, settings, engine, workers=2, checkpoint=path, progress=lambda s, _: seen.append(s)
-    )
+    resumed = run_sgd(fields, settings, engine, workers=2, checkpoint=path, progress=lambda s, _: seen.append(s))
     assert seen[0] == 24
     assert seen[-1] == 50
     whole = run_sgd(fields, settings, engine)
@@ -429,7 +423,7 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
 def test_a_failed_save_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "run.npz"
     path.write_bytes(b"old")
-    monkeypatch.setattr(checkpoint.np, "savez", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(np, "savez", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         checkpoint.save(path, "x", 0, [])
     assert path.read_bytes() == b"old"
@@ -492,7 +486,7 @@ def test_numba_and_numpy_agree_replica_by_replica(name: str) -> None:
             ends.append(state)
         for ours, theirs in zip(*ends, strict=True):
             assert ours == pytest.approx(theirs, abs=1e-10)
-        assert ends[0][2].max() > 8
+        assert ends[0][2].max() >= 8
         assert np.abs(ends[0][0] - m).max() > 1e-2
 
 
@@ -509,14 +503,15 @@ def test_both_engines_have_one_law() -> None:
 
 
 def test_philox_gives_the_published_words() -> None:
-    # known answers of Random123 (Salmon et al. 2011), philox4x32 with 10 rounds
+    # known answers of Random123 (Salmon et al. 2011), philox4x32
     pytest.importorskip("numba")
     philox = counter_kernels().philox
     for words, answer in (
-        ([0] * 6, (0xE169C58D6627E8D5, 0x9B00DBD8BC57AC4C)),
-        ([0xFFFFFFFF] * 6, (0x41C83B0E408F276D, 0x6D5451FDA20BC7C6)),
+        ([0] * 6 + [7], (0x0D893F645F6FB709, 0x4F730A484F121F81)),
+        ([0] * 6 + [10], (0xE169C58D6627E8D5, 0x9B00DBD8BC57AC4C)),
+        ([0xFFFFFFFF] * 6 + [10], (0x41C83B0E408F276D, 0x6D5451FDA20BC7C6)),
         (
-            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0],
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344, 0xA4093822, 0x299F31D0, 10],
             (0x94FDCCEBD16CFE09, 0x24126EA15001E420),
         ),
     ):
@@ -544,10 +539,10 @@ def test_counter_draws_have_their_laws(degrees: int) -> None:
     normals, lengths = np.empty((40, 5, 500)), np.empty((40, 2, 500))
     CounterDraws(8, 3, degrees / 2).fill(11, normals, lengths)
     assert stats.kstest(lengths.ravel(), stats.chi2(degrees).cdf).pvalue > 1e-3
-    rows = np.concatenate((normals, lengths), axis=1).transpose(1, 0, 2).reshape(7, -1)
+    rows: Array = np.concatenate((normals, lengths), axis=1).transpose(1, 0, 2).reshape(7, -1)
     assert all(stats.kstest(row, "norm").pvalue > 1e-3 for row in rows[:5])
     rows[5:] -= rows[5:].mean(axis=1, keepdims=True)
-    off = np.corrcoef(np.concatenate((rows, rows[:5] ** 2 - 1)))[np.triu_indices(12, 1)]
+    off = np.asarray(np.corrcoef(np.concatenate((rows, rows[:5] ** 2 - 1))))[np.triu_indices(12, 1)]
     assert np.abs(off).max() < 5 / math.sqrt(rows.shape[1])
     # a later step, a later replica: the same numbers whoever asks
     again, more = np.empty((1, 5, 100)), np.empty((1, 2, 100))
@@ -572,13 +567,20 @@ def test_plain_callables_equal_formulas() -> None:
         lambda z: np.repeat(z.sum(axis=0)[None, None], 2, axis=1),
         encoding=[1, 0.5],
     )
-    symbolic = fields_of(
-        HERMITE_PAIR, formula_model((Z1 + Z2) ** 2 / 2, 2).with_encoding([[1, sp.Rational(1, 2)]])
-    )
+    symbolic = fields_of(HERMITE_PAIR, formula_model((Z1 + Z2) ** 2 / 2, 2).with_encoding([[1, sp.Rational(1, 2)]]))
     settings = SGDSettings(50, 0.1, 10, 9, seed=2)
     assert run_sgd(by_hand, settings).m == pytest.approx(run_sgd(symbolic, settings).m, abs=1e-12)
     with pytest.raises(NoClosedForm, match="fields_of"):
         run_sgd(by_hand, settings, engine="numba")
+
+
+def test_functions_without_machine_code_are_named() -> None:
+    pytest.importorskip("numba")
+    fields = fields_of(Target.of(sp.erfi(Z1)), formula_model(Z1**2, 1))
+    settings = SGDSettings(50, 0.1, 2, 3, seed=2)
+    assert run_sgd(fields, settings).diverged == 0
+    with pytest.raises(NoClosedForm, match="use engine='numpy'"):
+        run_sgd(fields, settings, engine="numba")
 
 
 def test_summed_and_per_token_draws_have_the_same_law() -> None:
@@ -609,12 +611,11 @@ def test_long_sequences_stay_cheap() -> None:
     target = Target.of(sp.Sum(He(2, TOKENS[l]), (l, 1, tokens)))
     fields = fields_of(target, tied_network(tokens, U**2))
     assert chain.normal_rows(fields, 1) == tokens + 1
+    assert block_size(fields, SGDSettings(100, 1, 1, 1, seed=1)) == 128  # 301 x 128 numbers a step
     result = run_sgd(fields, SGDSettings(10**6, 1e-3, 3, 4, seed=1))
     assert np.all(np.isfinite(result.m))
     structured = formula_model(sp.Sum(TOKENS[l] ** 2 * l, (l, 1, 3)), 3)
-    delta, _ = fields_of(Target.of(Z1 * Z2 * Z3), structured).response(
-        np.array([[1.0]]), np.array([[1.0], [2], [3]])
-    )
+    delta, _ = fields_of(Target.of(Z1 * Z2 * Z3), structured).response(np.array([[1.0]]), np.array([[1.0], [2], [3]]))
     assert delta[:, 0] == pytest.approx(-2 * (1 - 36) * np.array([2, 8, 18]))  # 1 + 2 4 + 3 9 = 36
 
 
