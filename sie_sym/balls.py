@@ -143,8 +143,7 @@ NOT_ANALYTIC = acb(arb.nan(), arb.nan())
 def _power_rule(node: sp.Pow) -> tuple[Callable[..., acb], Sequence[sp.Basic]]:
     base, exponent = node.args
     if exponent.is_Integer:
-        power = fmpz(int(exponent))
-        return (lambda analytic, x: x.pow(acb(power))), (base,)
+        return _whole_power(int(exponent)), (base,)
     if exponent.is_Rational:
         if exponent.q == 2:
             whole = acb(int(exponent.p))
@@ -152,6 +151,20 @@ def _power_rule(node: sp.Pow) -> tuple[Callable[..., acb], Sequence[sp.Basic]]:
         ratio = fmpq(int(exponent.p), int(exponent.q))
         return (lambda analytic, x: _rational_power(analytic, x, ratio)), (base,)
     return _general_power, (base, exponent)
+
+
+def _whole_power(exponent: int) -> Callable[..., acb]:
+    power = acb(exponent)
+    if exponent % 2 or exponent <= 0:
+        return lambda analytic, x: x.pow(power)
+
+    def even(analytic: bool, x: acb) -> acb:
+        # (0 +- r)^2 is in [0, r^2]; centred arithmetic would answer 0 +- r^2.
+        if x.imag.is_zero() and x.real.contains(0) and not x.is_zero():
+            return acb(arb(0).union(arb(x.abs_upper()) ** exponent))
+        return x.pow(power)
+
+    return even
 
 
 def _rational_power(analytic: bool, x: acb, ratio: fmpq) -> acb:
@@ -191,6 +204,9 @@ def _log(analytic: bool, x: acb) -> acb:
 
 
 def _softplus(analytic: bool, x: acb) -> acb:
+    """log(1 + e^x), as x + log(1 + e^-x) where e^x is large: the same branch for |Im x| < pi."""
+    if x.real.mid() > 0 and abs(x.imag) < 3:
+        return x + (1 + (-x).exp()).log(analytic=analytic)
     return (1 + x.exp()).log(analytic=analytic)
 
 
@@ -268,14 +284,22 @@ def _hermite(degree: int) -> Callable[..., acb]:
     return hermite
 
 
+def _sigmoid(analytic: bool, x: acb) -> acb:
+    """1/(1 + e^-x) or e^x/(1 + e^x): the one whose exponential is small keeps wide balls narrow."""
+    if x.real.mid() < 0:
+        small = x.exp()
+        return small / (1 + small)
+    return 1 / (1 + (-x).exp())
+
+
 def _softmax(index: int) -> Callable[..., acb]:
     def share(analytic: bool, *scores: acb) -> acb:
-        chosen = scores[index - 1]
-        total = acb(1)
-        for position, score in enumerate(scores, start=1):
-            if position != index:
-                total += (score - chosen).exp()
-        return 1 / total
+        # Any reference is right; the largest keeps the exponentials small.
+        reference = max(range(len(scores)), key=lambda j: float(scores[j].real.mid()))
+        exponentials = [
+            acb(1) if j == reference else (score - scores[reference]).exp() for j, score in enumerate(scores)
+        ]
+        return exponentials[index - 1] / sum(exponentials, acb(0))
 
     return share
 
@@ -333,7 +357,7 @@ _FUNCTIONS: dict[type[sp.Basic], Callable[..., acb]] = {
     relu: _relu,
     Phi: _phi,
     gelu: _gelu,
-    sigmoid: lambda analytic, x: 1 / (1 + (-x).exp()),
+    sigmoid: _sigmoid,
     softplus: _softplus,
     SignProduct: _sign_product,
 }
