@@ -80,6 +80,9 @@ def _structural_signs(expression: sp.Expr, ranges: Ranges) -> Signs:
         choose = max if isinstance(expression, sp.Max) else min
         return frozenset(map(choose, product(*(signs(argument, ranges) for argument in arguments))))
     if isinstance(expression, He):
+        value = None if expression.free_symbols else _polynomial_value(expression)
+        if value is not None:
+            return frozenset({int(value > 0) - int(value < 0)})
         return POSITIVE if arguments[0] == 0 else ANY
     if isinstance(expression, (sp.Abs, relu, sp.Heaviside, *_ODD_INCREASING)):
         inside = signs(arguments[0], ranges)

@@ -26,7 +26,7 @@ from sie_sym.domain import (
     signs,
 )
 from sie_sym.errors import DomainError, FormulaError
-from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softplus, token
+from sie_sym.functions import TOKENS, He, Phi, gelu, relu, softplus, token
 
 MAX_LENGTH = 20_000
 """Characters of a formula."""
@@ -283,7 +283,7 @@ class Builder:
         if size > 1 and degrees[0] + degrees[1] > MAX_DEGREE:
             what = f"degree {shown(degrees[0] + degrees[1])} exceeds {MAX_DEGREE}"
             self.fail(what, "lower the exponent", position)
-        largest = max((digits_of(number) for number in base.expr.atoms(sp.Rational)), default=1)
+        largest = max((digits_of(number) for number in base.expr.atoms(sp.Rational)), default=0.0)
         if size > 1 and size * largest > MAX_DIGITS:
             self.fail(f"a number of more than {MAX_DIGITS} digits", "use smaller numbers", position)
         natural = span is not None and span[0] >= 0
@@ -341,21 +341,19 @@ class Builder:
         return sp.ImmutableDenseMatrix([[self.finish(entry) for entry in row] for row in rows])
 
 
-UNEVALUATED = (He, relu, Phi, sigmoid, softplus, gelu)
+UNEVALUATED = (He, relu, Phi, softplus, gelu)
 """Nodes that SymPy does not evaluate numerically."""
 
 
-def digits_of(number: sp.Expr) -> int:
-    """About the number of decimal digits of a Rational (1 for anything else)."""
-    if not number.is_Rational:
-        return 1
-    return 1 + int(max(int(number.p).bit_length(), int(number.q).bit_length()) * 0.30103)
+def digits_of(number: sp.Expr) -> float:
+    """The decimal logarithm of the larger of numerator and denominator of a Rational, 0 for anything else."""
+    return math.log10(max(abs(int(number.p)), int(number.q))) if number.is_Rational else 0.0
 
 
 def shown(value: object) -> str:
     """A value for a message; long integers are not converted to text."""
     if isinstance(value, sp.Expr) and value.is_Rational:
-        return str(value) if digits_of(value) < 30 else f"a number of {digits_of(value)} digits"
+        return str(value) if digits_of(value) < 30 else f"a number of {digits_of(value):.0f} digits"
     if isinstance(value, int):
         return str(value) if value.bit_length() < 100 else f"about 2^{value.bit_length() - 1}"
     return str(value)[:30]
