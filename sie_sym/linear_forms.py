@@ -2,13 +2,15 @@ r"""Linear forms <a, z> in the tokens, and the recognition of ridge functions f(
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import sympy as sp
 
 from sie_sym.errors import TruncationError
 from sie_sym.functions import TOKENS, token, token_index
 
 Direction = tuple[tuple[int, sp.Expr], ...]
-"""The non-zero entries (token, a_l) of a linear form, tokens increasing, the first entry 1."""
+"""The non-zero entries (token, a_l) of a linear form, tokens increasing, scaled by `direction_of`."""
 
 UNROLL_BUDGET = 100_000
 """The longest structured sum or product that is written out term by term."""
@@ -76,25 +78,72 @@ def affine_form(expression: sp.Expr) -> tuple[dict[int, sp.Expr], sp.Expr] | Non
             offsets.append(form[1])
             for l, c in form[0].items():
                 slopes.setdefault(l, []).append(c)
-        total = {l: sp.Add(*parts) for l, parts in slopes.items()}
-        return {l: c for l, c in total.items() if c != 0}, sp.Add(*offsets)
+        # Expanded, so that a slope that cancels, (1 + b) a - a - a b, is seen to be no slope.
+        total = {l: parts[0] if len(parts) == 1 else sp.expand(sp.Add(*parts)) for l, parts in slopes.items()}
+        return {l: total[l] for l in sorted(total) if total[l] != 0}, sp.Add(*offsets)
     if isinstance(expression, sp.Mul):
         factors = [factor for factor in expression.args if has_tokens(factor)]
         if len(factors) == 1 and (form := affine_form(factors[0])) is not None:
-            scale = sp.Mul(*(factor for factor in expression.args if factor is not factors[0]))
+            scale = sp.expand(sp.Mul(*(factor for factor in expression.args if factor is not factors[0])))
+            if scale == 0:
+                return {}, sp.Integer(0)
             return {l: c * scale for l, c in form[0].items()}, form[1] * scale
     return None
 
 
 def has_tokens(expression: sp.Basic) -> bool:
     """Whether any token occurs, structured ones included."""
+    if expression.is_Rational:
+        return False
     return any(token_index(s) is not None or s == TOKENS.label for s in expression.free_symbols)
 
 
-def direction_of(slopes: dict[int, sp.Expr]) -> Direction:
-    """The direction of a linear form, scaled so that its first entry is 1."""
+def direction_of(slopes: Mapping[int, sp.Expr]) -> Direction:
+    """The direction of a linear form: scaled so that its first entry is 1, unless that divides by a parameter.
+
+    Dividing a z1 + b z2 by a would lose the case a = 0, so only common factors are divided out; a z1 + a z2 has the
+    direction of z1 + z2, and a z1 that of z1: what is divided out is a factor of the argument.
+
+    >>> a = sp.Symbol("a", real=True)
+    >>> direction_of({1: sp.Integer(2), 2: a}), direction_of({1: a, 2: sp.Integer(2)}), direction_of({1: a, 2: 2 * a})
+    (((1, 1), (2, a/2)), ((1, a), (2, 2)), ((1, 1), (2, 2)))
+    """
     lead = slopes[min(slopes)]
-    return tuple((l, sp.expand(slopes[l] / lead)) for l in sorted(slopes))
+    ratios = tuple((l, ratio(slopes[l], lead)) for l in sorted(slopes))
+    if lead.free_symbols and any(c.free_symbols for _, c in ratios):
+        common = sp.gcd_list([sp.expand(c) for c in slopes.values()])
+        common = -common if (lead / common).could_extract_minus_sign() else common
+        return tuple((l, ratio(slopes[l], common)) for l in sorted(slopes))
+    return ratios
+
+
+def ratio(numerator: sp.Expr, denominator: sp.Expr) -> sp.Expr:
+    """A quotient in lowest terms.
+
+    >>> a = sp.Symbol("a", real=True)
+    >>> ratio(a**2 - 1, a + 1), ratio(sp.Integer(1), 1 + sp.sqrt(2))
+    (a - 1, -1 + sqrt(2))
+    """
+    quotient = numerator / denominator
+    if quotient.is_Rational:
+        return quotient
+    if quotient.free_symbols:
+        return sp.expand(sp.cancel(quotient))
+    return sp.expand(sp.radsimp(quotient))
+
+
+def multiple_of(slopes: Mapping[int, sp.Expr], direction: Direction) -> sp.Expr | None:
+    """The c with slopes = c * direction, None if they are not (visibly) parallel.
+
+    >>> multiple_of({1: sp.Integer(2), 3: sp.Integer(-4)}, ((1, sp.Integer(1)), (3, sp.Integer(-2))))
+    2
+    """
+    if len(slopes) != len(direction) or slopes.keys() != {l for l, _ in direction}:
+        return None
+    first, lead = direction[0]
+    if any(sp.expand(slopes[l] * lead - c * slopes[first]) != 0 for l, c in direction[1:]):
+        return None
+    return ratio(slopes[first], lead)
 
 
 def dot(left: Direction, right: Direction) -> sp.Expr:
@@ -135,12 +184,10 @@ class _Ridge:
     def along(self, slopes: dict[int, sp.Expr], offset: sp.Expr) -> sp.Expr | None:
         if not slopes:
             return offset
-        direction = direction_of(slopes)
         if self.direction is None:
-            self.direction = direction
-        if direction != self.direction:
-            return None
-        return slopes[min(slopes)] * self.variable + offset
+            self.direction = direction_of(slopes)
+        multiple = multiple_of(slopes, self.direction)
+        return None if multiple is None else multiple * self.variable + offset
 
 
 def as_ridge(expression: sp.Expr, variable: sp.Symbol) -> tuple[Direction, sp.Expr] | None:

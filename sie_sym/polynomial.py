@@ -7,7 +7,7 @@ becomes an extra generator, so that the arithmetic on terms never leaves flint.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,6 +19,8 @@ from sie_sym.functions import He
 
 TERM_BUDGET = 200_000
 """The largest number of terms that a polynomial may be expanded to."""
+
+_ONE = sp.Integer(1)
 
 
 def is_polynomial(expression: sp.Expr, symbols: frozenset[sp.Symbol]) -> bool:
@@ -36,7 +38,8 @@ def is_polynomial(expression: sp.Expr, symbols: frozenset[sp.Symbol]) -> bool:
         base, exponent = expression.args
         return bool(exponent.is_Integer) and int(exponent) >= 0 and is_polynomial(base, symbols)
     if isinstance(expression, He):
-        return bool(expression.args[0].is_Integer) and is_polynomial(expression.args[1], symbols)
+        k, x = expression.args
+        return bool(k.is_Integer) and int(k) >= 0 and is_polynomial(x, symbols)
     return False
 
 
@@ -105,6 +108,41 @@ class Polynomial:
         value = _convert(expression, generators, context)
         return cls(tuple(present[s] for s in ordered), tuple(constants), value)
 
+    @classmethod
+    def of_monomials(cls, expression: sp.Expr, label: Callable[[sp.Basic], int | None]) -> Polynomial | None:
+        """The polynomial of a sum of monomials with rational coefficients, read term by term; None for anything else.
+
+        `label` gives the label of a variable and None for other symbols.
+        """
+        labels: dict[sp.Symbol, int] = {}
+        terms: list[tuple[sp.Rational, list[tuple[sp.Symbol, int]]]] = []
+        for term in sp.Add.make_args(expression):
+            coefficient, powers = sp.Integer(1), []
+            for factor in term.args if term.is_Mul else (term,):
+                base, exponent = factor.args if factor.is_Pow else (factor, _ONE)
+                if base.is_Symbol and exponent.is_Integer and exponent.p > 0:
+                    if base not in labels:
+                        number = label(base)
+                        if number is None:
+                            return None
+                        labels[base] = number
+                    powers.append((base, int(exponent.p)))
+                elif factor.is_Rational:
+                    coefficient = factor
+                else:
+                    return None
+            terms.append((coefficient, powers))
+        ordered = sorted(labels, key=labels.__getitem__)
+        place = {symbol: i for i, symbol in enumerate(ordered)}
+        entries = {}
+        for coefficient, powers in terms:
+            exponents = [0] * len(ordered)
+            for symbol, n in powers:
+                exponents[place[symbol]] = n
+            entries[tuple(exponents) or (0,)] = _flint_rational(coefficient)
+        context = flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(len(ordered))] or ["x"], "degrevlex")
+        return cls(tuple(labels[s] for s in ordered), (), context.from_dict(entries))
+
     def smoothed(self, variance: sp.Expr = sp.Integer(1)) -> Polynomial:
         """G_s p = exp(s Laplacian / 2) p, variable by variable; its constants must hold those of s."""
         context = self.value.context()
@@ -142,6 +180,14 @@ class Polynomial:
             for powers, coefficient in self._part(degree).items()
             if coefficient != 0
         }
+
+    def coefficient(self, alpha: Iterable[tuple[int, int]]) -> sp.Expr:
+        """The coefficient of one monomial, given by sparse exponents (label, power) of its own variables."""
+        exponents = dict(alpha)
+        powers = tuple(exponents.get(l, 0) for l in self.labels)
+        if self.constants or not self.labels:
+            return self._graded.get(sum(powers), {}).get(powers, sp.Integer(0))
+        return rational(self.value[powers])
 
     def _part(self, degree: int) -> Mapping[tuple[int, ...], sp.Expr]:
         if self.constants or "_graded" in self.__dict__:

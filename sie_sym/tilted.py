@@ -2,7 +2,8 @@ r"""Functions with an elementary Gaussian smoothing, in one normal form.
 
 The closed class is spanned by the terms
 
-    c * x^n * exp(x^T Q x + l.x) * prod_i S_{s_i}(<a_i, x> + b_i),    S_s(y) = E sign(y + sqrt(s) W) = erf(y / sqrt(2 s)),
+    c * x^n * exp(x^T Q x + l.x) * prod_i S_{s_i}(<a_i, x> + b_i),
+    S_s(y) = E sign(y + sqrt(s) W) = erf(y / sqrt(2 s)),
 
 with S_0 = sign.  Indeed step, |x|, relu, min and max are polynomials times signs, erf(x) = S_{1/2}(x),
 Phi(x) = (1 + S_1(x))/2, and sin, cos, sinh, cosh are exponentials (l complex).  Under x ~ N(t, v I) a term has the mean
@@ -18,8 +19,9 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 
 import sympy as sp
@@ -27,6 +29,7 @@ import sympy as sp
 from sie_sym.enclosure import decide_sign, decide_zero
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import He, Phi, SignProduct, gelu, hermite_polynomial, relu
+from sie_sym.linear_forms import direction_of, multiple_of, ratio
 
 TERM_BUDGET = 3000
 """The largest number of terms that a normal form may have."""
@@ -34,7 +37,7 @@ TERM_BUDGET = 3000
 
 @dataclass(frozen=True)
 class SmoothSign:
-    """S_s(<a, x> + b), scaled so that the first non-zero entry of a is 1."""
+    """S_s(<a, x> + b); a sharp sign (s = 0) has its direction scaled by `direction_of`."""
 
     direction: tuple[sp.Expr, ...]
     offset: sp.Expr
@@ -81,7 +84,7 @@ class _Reader:
             return self.power(e.base, int(e.exp))
         if isinstance(e, sp.exp):
             return self.exponential(e.args[0])
-        if isinstance(e, He) and e.args[0].is_Integer:
+        if isinstance(e, He) and e.args[0].is_Integer and int(e.args[0]) >= 0:
             return self.read(sp.expand(hermite_polynomial(int(e.args[0]), e.args[1])))
         return self.function(e)
 
@@ -118,10 +121,19 @@ class _Reader:
         raise NoClosedForm(f"no closed form is known for the Gaussian smoothing of {e}")
 
     def extremum(self, e: sp.Expr) -> NormalForm:
+        """max_i x_i = sum_i x_i prod_{j != i} step(x_i - x_j) for affine x_i; other arguments two at a time."""
+        side = 1 if isinstance(e, sp.Max) else -1
+        if all(self.affine(x) is not None for x in e.args):
+            half = sp.Rational(1, 2)
+            terms = []
+            for x in e.args:
+                gaps = (self.sign(side * (x - y)) for y in e.args if y is not x)
+                steps = (scale(half, add([self.constant(sp.Integer(1)), gap])) for gap in gaps)
+                terms.append(reduce(self.product, steps, self.read(x)))
+            return add(terms)
         first, *rest = e.args
         other = rest[0] if len(rest) == 1 else e.func(*rest)
         gap = self.read(sp.Abs(sp.expand(first - other)))
-        side = 1 if isinstance(e, sp.Max) else -1
         return scale(sp.Rational(1, 2), add([self.read(first), self.read(other), scale(side, gap)]))
 
     def affine(self, e: sp.Expr) -> tuple[tuple[sp.Expr, ...], sp.Expr] | None:
@@ -134,31 +146,71 @@ class _Reader:
         return slope, offset
 
     def sign(self, argument: sp.Expr) -> NormalForm:
-        """sign of a product of affine and definite factors is the product of their signs."""
+        """The product of the signs of the factors: affine, of one sign, or a piecewise polynomial in one variable."""
         if argument.is_positive:
             return self.constant(sp.Integer(1))
         if self.affine(argument) is not None:
             return self.smooth_sign(argument, sp.Integer(0))
-        factored = sp.factor(argument)
         result = self.constant(sp.Integer(1))
-        for factor in sp.Mul.make_args(factored):
+        for factor in sp.Mul.make_args(sp.factor(argument)):
             base, exponent = factor.as_base_exp()
-            if exponent.is_Integer and int(exponent) % 2 == 0 and base.is_real:
-                continue
             if exponent.is_Integer and int(exponent) > 0:
-                factor = base
-            if not factor.has(*self.variables):
-                result = scale(sp.sign(factor), result)
-            elif isinstance(factor, sp.Abs) or factor.is_positive or factor.is_nonnegative:
-                continue
-            elif self.affine(factor) is not None:
-                result = self.product(result, self.smooth_sign(factor, sp.Integer(0)))
+                if int(exponent) % 2 == 0 and base.is_real and vanishes_on_null_set(base):
+                    continue
+                factor, repeats = base, 2 - int(exponent) % 2
             else:
-                raise NoClosedForm(
-                    f"no closed form is known for the Gaussian smoothing of sign({argument}): "
-                    f"{factor} is neither affine nor of one sign"
-                )
+                repeats = 1
+            if not factor.has(*self.variables):
+                result = scale(sp.sign(factor) ** repeats, result)
+            elif factor.is_positive or (factor.is_nonnegative and vanishes_on_null_set(factor)):
+                continue
+            else:
+                atom = self.factor_sign(factor)
+                for _ in range(repeats):
+                    result = self.product(result, atom)
         return result
+
+    def factor_sign(self, factor: sp.Expr) -> NormalForm:
+        if self.affine(factor) is not None:
+            return self.smooth_sign(factor, sp.Integer(0))
+        present = [i for i, x in enumerate(self.variables) if factor.has(x)]
+        if len(present) == 1:
+            with suppress(NoClosedForm):
+                return self.piecewise_sign(factor, present[0])
+        raise NoClosedForm(
+            f"no closed form is known for the Gaussian smoothing of sign({factor}): "
+            f"{factor} is neither affine nor of one sign"
+        )
+
+    def piecewise_sign(self, function: sp.Expr, position: int) -> NormalForm:
+        """The sign of a piecewise polynomial of one variable: constant between its breaks and roots."""
+        x = self.variables[position]
+        pieces: dict[sp.Expr | None, list[sp.Expr]] = {None: []}
+        for shape, c in self.read(function).items():
+            smooth = any(s.noise != 0 for s in shape.signs)
+            if len(shape.signs) > 1 or smooth or any((*shape.quadratic, *shape.linear)):
+                raise NoClosedForm(f"{function} is not piecewise polynomial")
+            threshold = -shape.signs[0].offset if shape.signs else None
+            pieces.setdefault(threshold, []).append(c * x ** shape.powers[position])
+        always = sp.Add(*pieces.pop(None))
+        jumps = [(c, sp.Add(*terms)) for c, terms in pieces.items()]
+        breaks = ascending(c for c, _ in jumps)
+        levels: list[int] = []
+        points: list[sp.Expr] = []
+        for left, right in itertools.pairwise([None, *breaks, None]):
+            middle = _between(left, right)
+            piece = sp.expand(always + sp.Add(*(sp.sign(middle - c) * terms for c, terms in jumps)))
+            inside = [r for r in real_roots(piece, x) if _is_inside(r, left, right)]
+            for a, b in itertools.pairwise([left, *inside, right]):
+                level = decide_sign(sp.expand(piece.subs(x, _between(a, b))))
+                if level is None:
+                    raise NoClosedForm(f"the sign of {piece} at {_between(a, b)} is undecided")
+                levels.append(level)
+                points += [b] if b is not None else []
+        result = [self.constant(sp.Rational(levels[0] + levels[-1], 2))]
+        for point, (before, after) in zip(points, itertools.pairwise(levels), strict=True):
+            result.append(scale(sp.Rational(after - before, 2), self.smooth_sign(x - point, sp.Integer(0))))
+        return add(result)
 
     def smooth_sign(self, argument: sp.Expr, noise: sp.Expr) -> NormalForm:
         """S_noise(argument), argument affine."""
@@ -166,13 +218,18 @@ class _Reader:
         if form is None:
             raise NoClosedForm(f"no closed form is known: the argument {argument} is not affine in the tokens")
         slope, offset = form
-        lead = next((c for c in slope if c != 0), None)
-        if lead is None:
+        slopes = {i: c for i, c in enumerate(slope) if c != 0}
+        if not slopes:
             value = sp.sign(offset) if noise == 0 else sp.erf(offset / sp.sqrt(2 * noise))
             return self.constant(value)
-        direction = tuple(sp.expand(c / lead) for c in slope)
-        atom = SmoothSign(direction, sp.expand(offset / lead), sp.expand(noise / lead**2))
-        return {Shape(self.blank.powers, self.blank.quadratic, self.blank.linear, (atom,)): sp.sign(lead)}
+        factor: sp.Expr = sp.Integer(1)
+        if noise == 0:
+            direction = dict(direction_of(slopes))
+            factor = ratio(slopes[min(slopes)], direction[min(slopes)])
+            slope = tuple(direction.get(i, sp.Integer(0)) for i in range(self.size))
+            offset = ratio(offset, factor)
+        atom = SmoothSign(slope, sp.expand(offset), noise)
+        return {Shape(self.blank.powers, self.blank.quadratic, self.blank.linear, (atom,)): sp.sign(factor)}
 
     def exponential(self, argument: sp.Expr) -> NormalForm:
         """exp of a polynomial of degree at most two."""
@@ -213,34 +270,132 @@ class _Reader:
         return add(parts)
 
 
-def merge_signs(atoms: Iterable[SmoothSign]) -> dict[tuple[SmoothSign, ...], int]:
+def merge_signs(atoms: Iterable[SmoothSign]) -> dict[tuple[SmoothSign, ...], sp.Expr]:
     """A product of smooth signs as a combination of products without two parallel sharp ones.
 
-    Thresholds c1 < c2 obey sign(x - c1) sign(x - c2) = 1 - sign(x - c1) + sign(x - c2), and sign^2 = 1 almost surely.
+    sign(x - a) sign(x - b) = 1 - sign(b - a) (sign(x - a) - sign(x - b)) and sign^2 = 1, almost everywhere.
     """
-    result: dict[tuple[SmoothSign, ...], int] = {(): 1}
+    result: dict[tuple[SmoothSign, ...], sp.Expr] = {(): sp.Integer(1)}
     for atom in atoms:
-        after: dict[tuple[SmoothSign, ...], int] = {}
+        after: dict[tuple[SmoothSign, ...], sp.Expr] = {}
         for signs, factor in result.items():
             for product, weight in _times(signs, atom).items():
-                after[product] = after.get(product, 0) + factor * weight
-        result = {signs: factor for signs, factor in after.items() if factor}
+                after[product] = after.get(product, sp.Integer(0)) + factor * weight
+        result = {signs: factor for signs, factor in after.items() if factor != 0}
     return result
 
 
-def _times(signs: tuple[SmoothSign, ...], atom: SmoothSign) -> dict[tuple[SmoothSign, ...], int]:
-    twin = next((s for s in signs if s.direction == atom.direction and s.noise == atom.noise == 0), None)
+def _times(signs: tuple[SmoothSign, ...], atom: SmoothSign) -> dict[tuple[SmoothSign, ...], sp.Expr]:
+    twin = None
+    if atom.noise == 0:
+        slopes = {i: c for i, c in enumerate(atom.direction) if c != 0}
+        for other in (s for s in signs if s.noise == 0):
+            line = tuple((i, c) for i, c in enumerate(other.direction) if c != 0)
+            factor = multiple_of(slopes, line)
+            if factor is not None:
+                twin, atom = other, SmoothSign(other.direction, ratio(atom.offset, factor), sp.Integer(0))
+                break
     if twin is None:
-        return {tuple(sorted((*signs, atom), key=repr)): 1}
+        return {_ordered((*signs, atom)): sp.Integer(1)}
+    orientation = sp.sign(factor)
     others = tuple(s for s in signs if s is not twin)
-    gap = decide_sign(atom.offset - twin.offset)
-    if gap is None:
-        raise NoClosedForm(f"cannot order the thresholds {-twin.offset} and {-atom.offset}: fix their parameters")
-    if gap == 0:
-        return {others: 1}
-    low, high = (atom, twin) if gap > 0 else (twin, atom)  # the larger offset has the lower threshold
-    first, second = (tuple(sorted((*others, s), key=repr)) for s in (low, high))
-    return {others: 1, first: -1, second: 1}
+    gap = sp.expand(atom.offset - twin.offset)  # threshold of the twin minus threshold of the atom
+    if gap.free_symbols:
+        side = sp.sign(gap)
+    elif (decided := decide_sign(gap)) is not None:
+        side = sp.Integer(decided)
+    else:
+        raise NoClosedForm(f"cannot order the thresholds {-twin.offset} and {-atom.offset}")
+    if side == 0:
+        return {others: orientation}
+    with_atom, with_twin = _ordered((*others, atom)), _ordered((*others, twin))
+    return {others: orientation, with_atom: -orientation * side, with_twin: orientation * side}
+
+
+def _ordered(signs: Iterable[SmoothSign]) -> tuple[SmoothSign, ...]:
+    return tuple(sorted(signs, key=repr))
+
+
+_ANALYTIC = (sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.erf, He, Phi, gelu)
+
+
+def vanishes_on_null_set(e: sp.Expr) -> bool:
+    """Whether a function that is not identically zero vanishes only on a null set: analytic, or |.| or sign of such.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> vanishes_on_null_set(sp.Abs(x**2 - 1)), vanishes_on_null_set(relu(x))
+    (True, False)
+    """
+    if e.is_Symbol or e.is_number:
+        return e != 0
+    if isinstance(e, (sp.Add, *_ANALYTIC)):
+        return all(_is_analytic(argument) for argument in e.args)
+    if isinstance(e, sp.Mul):
+        return all(vanishes_on_null_set(argument) for argument in e.args)
+    if isinstance(e, (sp.Abs, sp.sign)) or (isinstance(e, sp.Pow) and e.exp.is_Integer and int(e.exp) > 0):
+        return vanishes_on_null_set(e.args[0])
+    return False
+
+
+def _is_analytic(e: sp.Expr) -> bool:
+    power = isinstance(e, sp.Pow) and bool(e.exp.is_Integer) and int(e.exp) >= 0
+    composite = power or isinstance(e, (sp.Add, sp.Mul, *_ANALYTIC))
+    return e.is_Symbol or e.is_number or (composite and all(map(_is_analytic, e.args)))
+
+
+def real_roots(polynomial: sp.Expr, x: sp.Symbol) -> list[sp.Expr]:
+    """The distinct real roots, ascending, of a polynomial whose factors are linear or quadratic.
+
+    Raises `NoClosedForm` for a factor of higher degree or with parameters.
+    """
+    roots: list[sp.Expr] = []
+    if polynomial.free_symbols - {x}:
+        raise NoClosedForm(f"the roots of {polynomial} depend on parameters")
+    for factor in sp.Mul.make_args(sp.factor(polynomial)):
+        coefficients = sp.Poly(factor.as_base_exp()[0], x).all_coeffs()
+        if len(coefficients) == 2:
+            roots.append(ratio(-coefficients[1], coefficients[0]))
+        elif len(coefficients) == 3:
+            a, b, c = coefficients
+            discriminant = decide_sign(sp.expand(b**2 - 4 * a * c))
+            if discriminant is None or discriminant >= 0:
+                root = sp.sqrt(sp.expand(b**2 - 4 * a * c))
+                roots += [sp.expand((-b - root) / (2 * a)), sp.expand((-b + root) / (2 * a))]
+        elif len(coefficients) > 3:
+            raise NoClosedForm(f"the roots of {factor} have no simple form")
+    return ascending(roots)
+
+
+def ascending(numbers: Iterable[sp.Expr]) -> list[sp.Expr]:
+    """Distinct constants in order.  Raises `NoClosedForm` if two of them cannot be compared."""
+    result: list[sp.Expr] = []
+    for number in numbers:
+        position = 0
+        for other in result:
+            side = decide_sign(number - other)
+            if side is None:
+                raise NoClosedForm(f"cannot order {number} and {other}")
+            if side == 0:
+                break
+            position += side > 0
+        else:
+            result.insert(position, number)
+    return result
+
+
+def _between(left: sp.Expr | None, right: sp.Expr | None) -> sp.Expr:
+    """A point of an open interval, None for an infinite end."""
+    if left is None:
+        return sp.Integer(0) if right is None else right - 1
+    return left + 1 if right is None else (left + right) / 2
+
+
+def _is_inside(point: sp.Expr, left: sp.Expr | None, right: sp.Expr | None) -> bool:
+    sides = [decide_sign(point - left)] if left is not None else []
+    sides += [decide_sign(right - point)] if right is not None else []
+    if None in sides:
+        raise NoClosedForm(f"cannot place the root {point}")
+    return all(side == 1 for side in sides)
 
 
 def add(forms: Iterable[NormalForm]) -> NormalForm:
@@ -308,21 +463,63 @@ class SmoothedTerm:
         """Sigma = (I/v - 2Q)^{-1}."""
         if not any(self.shape.quadratic):
             return sp.eye(self._size) * self.variance
-        return (sp.eye(self._size) / self.variance - 2 * self.quadratic).inv()
+        return (sp.eye(self._size) / self.variance - 2 * self.quadratic).inv().applyfunc(_lowest_terms)
 
     def mean(self, at: Sequence[sp.Expr]) -> tuple[sp.Expr, ...]:
         """mu = Sigma (t/v + l)."""
-        drift = sp.Matrix([t / self.variance + b for t, b in zip(at, self.shape.linear, strict=True)])
-        return tuple(sp.expand(entry) for entry in self.covariance * drift)
+        if not any(self.shape.quadratic):
+            return tuple(t + self.variance * b for t, b in zip(at, self.shape.linear, strict=True))
+        pull = (self.covariance / self.variance).applyfunc(_lowest_terms)
+        shift = (self.covariance * sp.Matrix(self.shape.linear)).applyfunc(_lowest_terms)
+        return tuple(
+            sp.Add(*(pull[i, j] * t for j, t in enumerate(at)), shift[i]) for i in range(self._size)
+        )
+
+    def tilt_exponent(self, at: Sequence[sp.Expr]) -> sp.Expr:
+        """(t/v + l)^T Sigma (t/v + l)/2 - |t|^2/(2v) = t^T Q Sigma t/v + t^T Sigma l/v + l^T Sigma l/2."""
+        slope = sp.Matrix(self.shape.linear)
+        if not any(self.shape.quadratic):
+            squares = sp.Add(*(sp.expand(b**2) for b in slope))
+            return sp.Add(*(b * t for b, t in zip(slope, at, strict=True))) + sp.expand(squares * self.variance / 2)
+        curvature = (self.quadratic * self.covariance / self.variance).applyfunc(_lowest_terms)
+        pull = (self.covariance * slope / self.variance).applyfunc(_lowest_terms)
+        constant = _lowest_terms((slope.T * self.covariance * slope)[0] / 2)
+        pairs = itertools.product(range(self._size), repeat=2)
+        return sp.Add(
+            *(curvature[i, j] * at[i] * at[j] for i, j in pairs),
+            *(b * t for b, t in zip(pull, at, strict=True)),
+            constant,
+        )
+
+    @cached_property
+    def pivots(self) -> tuple[sp.Expr, ...]:
+        """The pivots of I - 2vQ: their real parts are positive, so its root determinant is their roots' product."""
+        remainder, found = sp.eye(self._size) - 2 * self.variance * self.quadratic, []
+        while remainder.rows:
+            pivot = _lowest_terms(remainder[0, 0])
+            found.append(pivot)
+            remainder = (remainder[1:, 1:] - remainder[1:, :1] * remainder[:1, 1:] / pivot).applyfunc(_lowest_terms)
+        return tuple(found)
+
+    @cached_property
+    def volume(self) -> sp.Expr:
+        """The modulus of sqrt(det Sigma / v^N)."""
+        if not any(self.shape.quadratic):
+            return sp.Integer(1)
+        if not self.quadratic.has(sp.I):
+            return 1 / sp.sqrt(_lowest_terms(sp.Mul(*self.pivots)))
+        squares = (sp.expand(re**2 + im**2) for re, im in map(_re_im, self.pivots))
+        return sp.expand(sp.Mul(*squares)) ** sp.Rational(-1, 4)
+
+    @cached_property
+    def phase(self) -> sp.Expr:
+        """The argument of sqrt(det Sigma / v^N)."""
+        parts = (_re_im(pivot) for pivot in self.pivots) if self.quadratic.has(sp.I) else ()
+        return sp.Add(*(-sp.atan(im / re) / 2 for re, im in parts))
 
     def tilt(self, at: Sequence[sp.Expr]) -> sp.Expr:
         """E exp(x^T Q x + l.x), the factor of the module docstring."""
-        if not any(self.shape.quadratic) and not any(self.shape.linear):
-            return sp.Integer(1)
-        drift = sp.Matrix([t / self.variance + b for t, b in zip(at, self.shape.linear, strict=True)])
-        exponent = (drift.T * self.covariance * drift)[0] / 2 - sp.Add(*(t**2 for t in at)) / (2 * self.variance)
-        volume = sp.sqrt(self.covariance.det() / self.variance**self._size)
-        return volume * sp.exp(sp.expand(exponent))
+        return self.volume * sp.exp(sp.expand(self.tilt_exponent(at) + sp.I * self.phase))
 
     @cached_property
     def groups(self) -> tuple[tuple[SmoothSign, ...], ...]:
@@ -332,7 +529,7 @@ class SmoothedTerm:
             linked = [g for g in groups if any(decide_zero(self._covariance(atom, b)) is not True for b in g)]
             groups = [g for g in groups if g not in linked] + [[atom, *itertools.chain(*linked)]]
         for group in groups:
-            complex_tilt = any(entry.has(sp.I) for entry in self.shape.linear)
+            complex_tilt = any(entry.has(sp.I) for entry in (*self.shape.quadratic, *self.shape.linear))
             if len(group) > 2 or (len(group) == 2 and complex_tilt):
                 names = ", ".join(f"sign of {_form_text(a)}" for a in group)
                 raise NoClosedForm(f"no closed form is known for the product of {names}")
@@ -340,6 +537,9 @@ class SmoothedTerm:
 
     def _covariance(self, a: SmoothSign, b: SmoothSign) -> sp.Expr:
         """The covariance of the fields of two signs (their noises are independent, also for equal signs)."""
+        if not any(self.shape.quadratic):
+            shared = (x * y for x, y in zip(a.direction, b.direction, strict=True) if x != 0 and y != 0)
+            return sp.expand(self.variance * sp.Add(*shared))
         return sp.expand((sp.Matrix([a.direction]) * self.covariance * sp.Matrix([b.direction]).T)[0])
 
     def _spread(self, a: SmoothSign) -> sp.Expr:
@@ -350,28 +550,16 @@ class SmoothedTerm:
         """E prod_i S_i under N(mu, Sigma)."""
         result = sp.Integer(1)
         for group in self.groups:
-            scaled = [
-                (sp.Add(*(a * x for a, x in zip(s.direction, mu, strict=True))) + s.offset) / self._spread(s)
-                for s in group
-            ]
+            means = [sp.Add(*(a * x for a, x in zip(s.direction, mu, strict=True))) + s.offset for s in group]
             if len(group) == 1:
-                result *= sp.erf(scaled[0] / sp.sqrt(2))
+                variance = self._covariance(group[0], group[0]) + group[0].noise
+                result *= sp.erf(means[0] / sp.sqrt(sp.expand(2 * variance)))
             else:
                 first, second = group
                 correlation = self._covariance(first, second) / (self._spread(first) * self._spread(second))
+                scaled = (mean / self._spread(s) for mean, s in zip(means, group, strict=True))
                 result *= SignProduct(*scaled, correlation)
         return result
-
-    def expression(self, at: Sequence[sp.Expr]) -> sp.Expr:
-        """The mean under N(t, v I) as a closed form in t."""
-        mu = [sp.Dummy(f"mu{i}", real=True) for i in range(self._size)]
-        inner = self.sign_mean(mu)
-        for i, n in enumerate(self.shape.powers):
-            for _ in range(n):
-                drift = sp.Add(*(self.covariance[i, j] * sp.diff(inner, x) for j, x in enumerate(mu)))
-                inner = sp.expand(mu[i] * inner + drift)
-        inner = inner.subs(dict(zip(mu, self.mean(at), strict=True)), simultaneous=True)
-        return self.coefficient * self.tilt(at) * inner
 
     def derivatives(self, order: int) -> list[sp.Expr]:
         """d^k/dt^k of the mean at t = 0 for k = 0..order, one variable: Taylor series of each factor, multiplied."""
@@ -407,13 +595,14 @@ class SmoothedTerm:
                 values.append(sp.diff(values[-1], x))
             return [value.subs(x, mu) for value in values]
         (atom,) = self.shape.signs
+        (slope,) = atom.direction
         spread = self._spread(atom)
-        at = sp.expand((mu + atom.offset) / spread)
+        at = sp.expand((slope * mu + atom.offset) / spread)
         density = sp.exp(sp.expand(-(at**2) / 2)) / sp.sqrt(2 * sp.pi)
         previous, current = sp.Integer(0), sp.Integer(1)  # He_{k-1}(at)
         values = [sp.erf(at / sp.sqrt(2))]
         for k in range(order):
-            values.append(2 * (-1) ** k * current * density / spread ** (k + 1))
+            values.append(2 * (-1) ** k * current * density * (slope / spread) ** (k + 1))
             previous, current = current, sp.expand(at * current - k * previous)
         return values
 
@@ -433,6 +622,18 @@ def _form_text(atom: SmoothSign) -> str:
     return f"({' + '.join(parts)} + {atom.offset})"
 
 
+def _lowest_terms(entry: sp.Expr) -> sp.Expr:
+    if not entry.has(sp.I):
+        return ratio(*entry.as_numer_denom())
+    return sp.expand(entry, complex=True)
+
+
+def _re_im(entry: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    entry = sp.expand(entry, complex=True)
+    imaginary = entry.coeff(sp.I)
+    return sp.expand(entry - sp.I * imaginary), imaginary
+
+
 def real_part(expression: sp.Expr) -> sp.Expr:
     """An expression known to be real, with its cancelling imaginary parts removed.
 
@@ -443,6 +644,98 @@ def real_part(expression: sp.Expr) -> sp.Expr:
     if not expression.has(sp.I):
         return expression
     return sp.expand(sp.re(sp.expand(expression, complex=True)))
+
+
+Part = tuple[sp.Expr, sp.Expr]
+"""(exponent, function): exp(exponent) * function, the function a product of erf and SignProduct."""
+
+
+class _Family:
+    """The terms that differ in their powers alone: a polynomial times one exponential and one product of signs."""
+
+    def __init__(self, geometry: SmoothedTerm) -> None:
+        self.geometry = geometry
+        self.mu = tuple(sp.Dummy(f"mu{i}", real=True) for i in range(len(geometry.shape.powers)))
+        self.moments: dict[tuple[int, ...], dict[Part, sp.Expr]] = {
+            (0,) * len(self.mu): {(sp.Integer(0), geometry.sign_mean(self.mu)): sp.Integer(1)}
+        }
+        self.forms: dict[sp.Expr, sp.Expr] = {}
+        """Expanded exponent -> the first way it was written, usually a negative square."""
+
+    def moment(self, powers: tuple[int, ...]) -> dict[Part, sp.Expr]:
+        """E x^n prod S under N(mu, Sigma), by Stein's rule: the polynomials in mu that multiply each part."""
+        if powers not in self.moments:
+            i = next(i for i, n in enumerate(powers) if n)
+            lower = self.moment((*powers[:i], powers[i] - 1, *powers[i + 1 :]))
+            sums: dict[Part, list[sp.Expr]] = {}
+            for part, polynomial in lower.items():
+                sums.setdefault(part, []).append(self.mu[i] * polynomial)
+                for j, x in enumerate(self.mu):
+                    pull = self.geometry.covariance[i, j] if any(self.geometry.shape.quadratic) else None
+                    pull = pull if pull is not None else (self.geometry.variance if i == j else sp.Integer(0))
+                    if pull != 0:
+                        for other, slope in self.slope(part, polynomial, x):
+                            sums.setdefault(other, []).append(pull * slope)
+            total = {part: sp.expand(sp.Add(*terms)) for part, terms in sums.items()}
+            self.moments[powers] = {part: polynomial for part, polynomial in total.items() if polynomial != 0}
+        return self.moments[powers]
+
+    def slope(self, part: Part, polynomial: sp.Expr, x: sp.Symbol) -> Iterator[tuple[Part, sp.Expr]]:
+        """d/dx of polynomial * exp(exponent) * function."""
+        exponent, function = part
+        yield part, sp.diff(polynomial, x) + polynomial * sp.diff(exponent, x)
+        if not function.has(x):
+            return
+        for term in sp.Add.make_args(sp.expand_mul(sp.diff(function, x))):
+            coefficient, new_exponent, new_function = sp.Integer(1), exponent, sp.Integer(1)
+            for factor in sp.Mul.make_args(term):
+                if isinstance(factor, sp.exp):
+                    new_exponent += factor.args[0]
+                elif factor.has(sp.erf, SignProduct):
+                    new_function *= factor
+                else:
+                    coefficient *= factor
+            new_exponent = self.forms.setdefault(sp.expand(new_exponent), new_exponent)
+            yield (new_exponent, new_function), polynomial * coefficient
+
+    def parts(self, coefficients: Mapping[tuple[int, ...], sp.Expr]) -> dict[Part, sp.Expr]:
+        """sum_n c_n E x^n prod S, by parts."""
+        sums: dict[Part, list[sp.Expr]] = {}
+        for powers, c in coefficients.items():
+            for part, polynomial in self.moment(powers).items():
+                sums.setdefault(part, []).append(c * polynomial)
+        return {part: sp.expand(sp.Add(*terms)) for part, terms in sums.items()}
+
+    def real_value(self, coefficients: Mapping[tuple[int, ...], sp.Expr], at: Sequence[sp.Expr]) -> sp.Expr:
+        """The mean where everything is real."""
+        here = dict(zip(self.mu, self.geometry.mean(at), strict=True))
+        tilt = self.geometry.tilt_exponent(at)
+        return self.geometry.volume * sp.Add(
+            *(
+                polynomial.xreplace(here) * sp.exp(tilt + exponent.xreplace(here)) * function.xreplace(here)
+                for (exponent, function), polynomial in self.parts(coefficients).items()
+            )
+        )
+
+    def doubled_real_part(self, coefficients: Mapping[tuple[int, ...], sp.Expr], at: Sequence[sp.Expr]) -> sp.Expr:
+        """Twice the real part of the mean: the family and its conjugate together."""
+        here = dict(zip(self.mu, self.geometry.mean(at), strict=True))
+        values = list(coefficients.values())
+        turns = [tuple(f for f in sp.Mul.make_args(c) if isinstance(f, sp.exp)) for c in values]
+        turn = turns[0] if all(other == turns[0] for other in turns) else ()
+        reduced = {n: c / sp.Mul(*turn) for n, c in coefficients.items()}
+        tilt = self.geometry.tilt_exponent(at) + sp.Add(*(f.args[0] for f in turn)) + sp.I * self.geometry.phase
+        total = []
+        for (exponent, function), polynomial in self.parts(reduced).items():
+            growth, angle = _re_im(tilt + exponent.xreplace(here))
+            re, im = _re_im(polynomial.xreplace(here))
+            cos, sin, f = sp.cos(angle), sp.sin(angle), function.xreplace(here)
+            mirror = f.xreplace({sp.I: -sp.I})
+            value = (re * cos - im * sin) * (f + mirror)
+            if f != mirror:
+                value += sp.I * (re * sin + im * cos) * (f - mirror)
+            total.append(sp.exp(growth) * value)
+        return self.geometry.volume * sp.Add(*total)
 
 
 @dataclass(frozen=True)
@@ -492,7 +785,26 @@ class Smoothed:
 
     def expression(self, at: Sequence[sp.Expr]) -> sp.Expr:
         """G_v h (t) in closed form."""
-        return real_part(sp.Add(*(term.expression(at) for term in self.terms)))
+        gathered: dict[Shape, dict[tuple[int, ...], sp.Expr]] = {}
+        for term in self.terms:
+            shape = replace(term.shape, powers=(0,) * len(self.variables))
+            gathered.setdefault(shape, {})[term.shape.powers] = term.coefficient
+        total, done = [], set()
+        for shape, coefficients in gathered.items():
+            if shape in done:
+                continue
+            family = _Family(SmoothedTerm(shape, sp.Integer(1), self.variance))
+            mirror = replace(
+                shape,
+                quadratic=tuple(q.xreplace({sp.I: -sp.I}) for q in shape.quadratic),
+                linear=tuple(b.xreplace({sp.I: -sp.I}) for b in shape.linear),
+            )
+            if mirror == shape:  # the function is real, hence so are the coefficients
+                total.append(family.real_value({n: real_part(c) for n, c in coefficients.items()}, at))
+            else:  # the function is real, hence its complex terms come in conjugate pairs
+                done.add(mirror)
+                total.append(family.doubled_real_part(coefficients, at))
+        return sp.Add(*total)
 
     @cached_property
     def is_constant(self) -> bool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,13 +30,15 @@ from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, multip
 from sie_sym.linear_forms import Direction, as_ridge, dot, has_tokens, unroll, written_out
 from sie_sym.polynomial import Polynomial, expanded_size, is_polynomial
 from sie_sym.target import tokens_of
-from sie_sym.tilted import Smoothed
+from sie_sym.tilted import Smoothed, vanishes_on_null_set
 
 POLYNOMIAL_BUDGET = 20_000
 """Up to this many terms a polynomial that is no ridge is expanded in flint; beyond, its structure must carry it."""
 TENSOR_BUDGET = 200_000
 """The largest number of entries of one Hermite tensor that is written out."""
-COUPLED_BUDGET = 12
+DISTRIBUTION_BUDGET = 2_000
+"""The largest number of terms that a product of sums of non-polynomials is distributed to."""
+COUPLED_BUDGET = 32
 """The largest number of tokens that one non-factorising closed form may couple."""
 
 _PROFILE = sp.Symbol("_u", real=True)
@@ -109,6 +112,12 @@ class PolynomialTransform(Transform):
     def expression(self, at: Point | None = None) -> sp.Expr:
         """The expanded polynomial at t."""
         return self.smoothed.expression([self.at(at, l) for l in self.smoothed.labels])
+
+    def coefficient(self, alpha: MultiIndex) -> sp.Expr:
+        """alpha! times the coefficient of t^alpha."""
+        if not {l for l, _ in alpha} <= self.tokens:
+            return sp.Integer(0)
+        return self.smoothed.coefficient(alpha) * factorial(alpha)
 
     def derivatives(self, k: int) -> Tensor:
         """alpha! times the coefficients of degree k."""
@@ -431,6 +440,11 @@ class CoupledTransform(Transform):
 
     def derivatives(self, k: int) -> Tensor:
         """All entries of order k."""
+        if math.comb(len(self.labels) + k - 1, k) > TENSOR_BUDGET:
+            raise TruncationError(
+                f"the order-{k} Hermite tensor of a function that couples {len(self.labels)} tokens has more than "
+                f"{TENSOR_BUDGET} entries: ask for single coefficients"
+            )
         entries = ((alpha, self.coefficient(alpha)) for alpha in multi_indices(self.labels, k))
         return {alpha: value for alpha, value in entries if value != 0}
 
@@ -462,9 +476,13 @@ def weierstrass_transform(expression: sp.Expr) -> Transform:
     >>> weierstrass_transform(sp.sign(z1) * z2**2).expression()
     (z2**2 + 1)*erf(sqrt(2)*z1/2)
     """
+    monomials = Polynomial.of_monomials(expression, token_index)
+    if monomials is not None and len(monomials.labels) > 1 and monomials.degree > 1:
+        return PolynomialTransform(monomials.smoothed())
+    expression = _plain_constants(expression)
     indices = tokens_of(expression)
     if not indices:
-        return PolynomialTransform(Polynomial.of(expression, {}))
+        return PolynomialTransform(Polynomial.of(written_out(expression), {}))
     ridge = as_ridge(expression, _PROFILE)
     if ridge is not None:
         return _ridge_transform(*ridge)
@@ -476,9 +494,7 @@ def weierstrass_transform(expression: sp.Expr) -> Transform:
     if isinstance(expression, sp.Add):
         small = [term for term in expression.args if _small_polynomial(term, symbols)]
         rest = [term for term in expression.args if term not in small]
-        if not small or rest:
-            groups = [sp.Add(*small)] if small else []
-            return _merge_sum(weierstrass_transform(part) for part in (*groups, *rest))
+        return _merge_sum(weierstrass_transform(part) for part in (*_bundles(small, symbols), *rest))
     if (split := _split(expression)) is not None:
         return weierstrass_transform(split)
     if isinstance(expression, sp.Mul):
@@ -487,7 +503,33 @@ def weierstrass_transform(expression: sp.Expr) -> Transform:
             return ProductTransform(tuple(weierstrass_transform(group) for group in groups))
     if expression.has(sp.Sum, sp.Product):
         return weierstrass_transform(written_out(expression))
+    terms = _distributed(expression, symbols)
+    if len(terms) > 1:
+        return weierstrass_transform(sp.Add(*terms))
     return _coupled(expression, sorted(indices))
+
+
+def _plain_constants(e: sp.Expr) -> sp.Expr:
+    """Sums and products over an index that read no token, written out."""
+    if not e.has(sp.Sum, sp.Product):
+        return e
+    nodes = (node for node in e.atoms(sp.Sum, sp.Product) if not has_tokens(node))
+    bounded = (node for node in nodes if all(n.is_Integer for _, *ends in node.limits for n in ends))
+    return e.xreplace({node: written_out(node) for node in bounded})
+
+
+def _bundles(terms: Iterable[sp.Expr], symbols: frozenset[sp.Symbol]) -> list[sp.Expr]:
+    """Polynomials gathered into few sums, each within the budget."""
+    bundles: list[list[sp.Expr]] = []
+    room = 0
+    for term in terms:
+        size = expanded_size(term, symbols)
+        if size > room:
+            bundles.append([])
+            room = POLYNOMIAL_BUDGET
+        bundles[-1].append(term)
+        room -= size
+    return [sp.Add(*bundle) for bundle in bundles]
 
 
 def _ridge_transform(direction: Direction, profile: sp.Expr) -> RidgeTransform:
@@ -495,7 +537,12 @@ def _ridge_transform(direction: Direction, profile: sp.Expr) -> RidgeTransform:
     if is_polynomial(profile, frozenset([_PROFILE])):
         polynomial = Polynomial.of(profile, {_PROFILE: 0}, variance)
         return RidgeTransform(direction, polynomial.smoothed(variance))
-    return RidgeTransform(direction, Smoothed.of(profile, [_PROFILE], variance))
+    try:
+        return RidgeTransform(direction, Smoothed.of(profile, [_PROFILE], variance))
+    except (NoClosedForm, DomainError) as error:
+        form = str(sp.Add(*(c * token(l) for l, c in direction)))
+        form = form if form.isalnum() else f"({form})"
+        raise type(error)(re.sub(rf"\b{_PROFILE.name}\b", form, str(error))) from None
 
 
 def _small_polynomial(expression: sp.Expr, symbols: frozenset[sp.Symbol]) -> bool:
@@ -580,7 +627,9 @@ def _split(e: sp.Expr) -> sp.Expr | None:
 def _sign_of(factor: sp.Expr) -> sp.Expr:
     base, exponent = factor.as_base_exp()
     if exponent.is_Integer and int(exponent) > 0 and base.is_real:
-        return sp.Integer(1) if int(exponent) % 2 == 0 else sp.sign(base)
+        if int(exponent) % 2:
+            return sp.sign(base)
+        return sp.Integer(1) if vanishes_on_null_set(base) else sp.sign(base) ** 2
     return sp.sign(factor)
 
 
@@ -627,6 +676,25 @@ def _orthogonal_groups(product: sp.Mul) -> list[sp.Expr]:
     if constants and products:
         products[0] *= sp.Mul(*constants)
     return products
+
+
+def _distributed(e: sp.Expr, symbols: frozenset[sp.Symbol]) -> list[sp.Expr]:
+    """The terms of a product of sums, so that each term couples fewer tokens; polynomials are left as they are.
+
+    [e] itself where nothing is to be distributed or there would be more than `DISTRIBUTION_BUDGET` terms.
+    """
+    terms, number = [sp.Integer(1)], 1
+    for factor in sp.Mul.make_args(e):
+        base, exponent = factor.as_base_exp()
+        repeated = int(exponent) if exponent.is_Integer and int(exponent) > 0 else 1
+        base = base if repeated > 1 else factor
+        sums = isinstance(base, sp.Add) and not is_polynomial(base, symbols)
+        number *= math.comb(len(base.args) + repeated - 1, repeated) if sums else 1
+        if number > DISTRIBUTION_BUDGET:
+            return [e]
+        power = sp.Add.make_args(sp.expand_multinomial(factor, deep=False)) if sums else [factor]
+        terms = [term * part for term in terms for part in power]
+    return list(sp.Add.make_args(sp.Add(*terms)))
 
 
 def _coupled(expression: sp.Expr, labels: Sequence[int]) -> Transform:
