@@ -190,11 +190,10 @@ def _on_grid(
     else:
         parity = None
     slice_size = len(x) ** (tokens - 1)
-    rest = np.array(np.meshgrid(*[x] * (tokens - 1), indexing="ij")).reshape(tokens - 1, 1, slice_size)
     outputs = len(function(np.zeros((tokens, 1))))
-    refuse_memory(
-        3 * slice_size * outputs, f"one slice of {slice_size} nodes and {outputs} outputs", "pass fewer nodes"
-    )
+    needed = 3 * slice_size * (outputs + tokens)
+    refuse_memory(needed, f"one slice of {slice_size} nodes and {outputs} outputs", "pass fewer nodes")
+    rest = np.array(np.meshgrid(*[x] * (tokens - 1), indexing="ij")).reshape(tokens - 1, 1, slice_size)
     rows = max(1, _BLOCK // (slice_size * outputs))
     total = np.zeros((outputs, *[order + 1] * tokens))
     norm2 = inner2 = 0.0
