@@ -6,11 +6,13 @@ minimum over them; L = 1 gives the information exponent of single-index models.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sympy as sp
 
-from sie_sym.enclosure import decide_zero
+from sie_sym.enclosure import decide_sign, decide_zero
+from sie_sym.errors import SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.hermite import Tensor
@@ -114,23 +116,25 @@ def _generic(target: Target) -> InformationExponent:
 def _strata(found: InformationExponent, prefix: str) -> list[Stratum]:
     """The strata of a family: its generic exponent off the zero set of the leading tensor, then that set's own."""
     if found.exponent is None or not found.target.parameters:
-        note = "" if found.evidence is Evidence.EXACT and found.exponent else found.reasons[-1]
+        note = "" if found.exponent else found.reasons[-1]
         return [Stratum(found.exponent, prefix or "always", note)]
     entries = [value for tensor in found.leading_tensors() for value in tensor.values()]
-    solutions = _common_zeros(entries, found.target.parameters)
-    if solutions is None:
-        equations = " and ".join(f"{entry} = 0" for entry in dict.fromkeys(entries[:4]))
-        generic = Stratum(found.exponent, _join(prefix, f"not ({equations})"))
-        return [generic, Stratum(None, _join(prefix, equations), f"above {found.exponent}, not resolved")]
-    conditions = [", ".join(f"{p} = {value}" for p, value in solution.items()) for solution in solutions]
-    excluded = " and ".join(
-        f"{next(iter(s))} != {next(iter(s.values()))}" if len(s) == 1 else f"not ({text})"
-        for s, text in zip(solutions, conditions, strict=True)
-    )
-    result = [Stratum(found.exponent, _join(prefix, excluded) or "always")]
-    for solution, condition in zip(solutions, conditions, strict=True):
-        special = _generic(found.target.substitute(solution))
-        result += _strata(special, _join(prefix, condition))
+    zeros = _common_zeros(entries, {})
+    conditions = [", ".join(f"{p} = {s[p]}" for p in sorted(s, key=str)) for s in zeros.solved]
+    excluded = [
+        text.replace(" = ", " != ") if len(solution) == 1 else f"not ({text})"
+        for solution, text in zip(zeros.solved, conditions, strict=True)
+    ]
+    unresolved = [" and ".join(f"{equation} = 0" for equation in system) for system in zeros.unresolved]
+    excluded += [f"not ({text})" for text in unresolved]
+    result = [Stratum(found.exponent, _join(prefix, " and ".join(excluded)) or "always")]
+    for solution, condition in zip(zeros.solved, conditions, strict=True):
+        inside = _join(prefix, condition)
+        try:
+            result += _strata(_generic(found.target.substitute(solution)), inside)
+        except SieSymError as error:
+            result.append(Stratum(None, inside, str(error)))
+    result += [Stratum(None, _join(prefix, text), f"above {found.exponent}, not resolved") for text in unresolved]
     return result
 
 
@@ -138,24 +142,82 @@ def _join(prefix: str, condition: str) -> str:
     return f"{prefix} and {condition}" if prefix and condition else prefix or condition
 
 
-def _common_zeros(entries: list[sp.Expr], parameters: tuple[sp.Symbol, ...]) -> list[dict[sp.Symbol, sp.Expr]] | None:
-    """The real parameter sets where all entries vanish, [] if none, None if they cannot be solved for."""
-    equations: dict[sp.Expr, None] = {}
+@dataclass(frozen=True)
+class _Zeros:
+    """The real common zeros of some entries: the sets solved for, and systems of equations left as they are."""
+
+    solved: tuple[Mapping[sp.Symbol, sp.Expr], ...] = ()
+    unresolved: tuple[tuple[sp.Expr, ...], ...] = ()
+
+
+def _common_zeros(entries: Sequence[sp.Expr], known: Mapping[sp.Symbol, sp.Expr]) -> _Zeros:
+    """Eliminate one parameter at a time: the common zeros of f1 f2 and the rest are those of f1 and of f2 with it."""
+    systems: dict[tuple[sp.Expr, ...], None] = {}
     for entry in entries:
         numerator = sp.factor(sp.numer(sp.together(entry)))
-        factors = [f for f in sp.Mul.make_args(numerator) if f.free_symbols and not f.is_positive]
-        reduced = sp.Mul(*(sp.Mul(*f.as_base_exp()[:1]) for f in factors))
+        if not numerator.free_symbols and decide_zero(numerator) is True:
+            continue
+        factors = [_base(f) for f in sp.Mul.make_args(numerator) if _may_vanish(f)]
         if not factors:
-            return []
-        equations[reduced] = None
-    present = [p for p in parameters if any(e.has(p) for e in equations)]
-    if not all(e.is_polynomial(*present) for e in equations):
+            return _Zeros()
+        systems[tuple(dict.fromkeys(factors))] = None
+    if not systems:
+        return _Zeros((known,))
+    first, *others = sorted(systems, key=lambda factors: max((len(f.free_symbols), sp.count_ops(f)) for f in factors))
+    rest = [sp.Mul(*factors) for factors in others]
+    solved: list[Mapping[sp.Symbol, sp.Expr]] = []
+    unresolved: list[tuple[sp.Expr, ...]] = []
+    for factor in first:
+        branches = _branches(factor)
+        if branches is None:
+            unresolved.append((*(p - value for p, value in known.items()), factor, *rest))
+            continue
+        for values, equations in branches:
+            total = {p: sp.expand(value.subs(values)) for p, value in known.items()} | values
+            found = _common_zeros([*equations, *(e.subs(values) for e in rest)], total)
+            solved += [solution for solution in found.solved if solution not in solved]
+            unresolved += found.unresolved
+    return _Zeros(tuple(solved), tuple(unresolved))
+
+
+def _may_vanish(factor: sp.Expr) -> bool:
+    return not factor.is_positive if factor.free_symbols else decide_zero(factor) is None
+
+
+def _base(factor: sp.Expr) -> sp.Expr:
+    base, exponent = factor.as_base_exp()
+    return base if exponent.is_Integer and exponent.is_positive else factor
+
+
+_Branch = tuple[dict[sp.Symbol, sp.Expr], tuple[sp.Expr, ...]]
+
+
+def _branches(f: sp.Expr) -> list[_Branch] | None:
+    """f = 0, f irreducible, as alternatives (a parameter's value, further equations); None if it cannot be solved."""
+    parameters = sorted(f.free_symbols, key=str)
+    if not parameters or not f.is_polynomial(*parameters):
         return None
-    try:
-        solutions = sp.solve(list(equations), present, dict=True)
-    except NotImplementedError:
+    linear = [p for p in parameters if sp.degree(f, p) == 1]
+    if linear:
+        p = min(linear, key=lambda p: bool(sp.Poly(f, p).LC().free_symbols))
+        slope, offset = sp.Poly(f, p).all_coeffs()
+        value = sp.cancel(-offset / slope) if slope.free_symbols else sp.expand(sp.radsimp(-offset / slope))
+        # p = -offset/slope speaks of slope != 0 only.
+        return [({p: value}, ())] + ([({}, (slope, offset))] if slope.free_symbols else [])
+    if len(parameters) > 1:
         return None
-    real = [s for s in solutions if all(value.is_real is not False for value in s.values())]
-    if any(value.has(sp.CRootOf) for s in real for value in s.values()):
-        return None
-    return [s for s in real if all(decide_zero(e.subs(s)) is not False for e in entries)]
+    (p,) = parameters
+    polynomial = sp.Poly(f, p)
+    if polynomial.degree() == 2:
+        a, b, c = polynomial.all_coeffs()
+        discriminant = sp.expand(b**2 - 4 * a * c)
+        match decide_sign(discriminant):
+            case -1:
+                return []
+            case 0:
+                return [({p: sp.radsimp(-b / (2 * a))}, ())]
+            case 1:
+                return [({p: sp.radsimp((s * sp.sqrt(discriminant) - b) / (2 * a))}, ()) for s in (-1, 1)]
+    if all(c.is_Rational for c in polynomial.all_coeffs()) and polynomial.count_roots() == 0:
+        return []
+    return None
