@@ -36,6 +36,7 @@ from sie_sym.replicas import (
 
 __all__ = ["SGDResult", "SGDSettings", "plain_sgd", "plain_step", "run_sgd"]
 
+_WORTH_A_STOP = 1 << 24  # normals between two stops of all workers, a fraction of a second
 _DRAWS = 1 << 16  # normals drawn at once: they stay in the second-level cache
 
 
@@ -52,7 +53,7 @@ def run_sgd(
 
     `workers` threads share the blocks.  `checkpoint` names a file that is rewritten at most every
     `checkpoint_seconds` and at the end; if it exists the run continues from it, to the same bits as without
-    the interruption.  `progress(step, steps)` is called about a hundred times; what it raises stops the
+    the interruption.  `progress(step, steps)` is called up to a hundred times and at the recorded steps; what it raises stops the
     run.
 
     Precision: an overlap x moves by increments of order gamma/d; float64 rounds each at 1e-16 |x|, unbiased.
@@ -75,10 +76,14 @@ def run_sgd(
     ]
     recorded = settings.recorded_steps
     positions = {int(step): position for position, step in enumerate(recorded)}
-    stops = np.unique(np.concatenate((recorded, np.linspace(0, settings.steps, 101).astype(np.int64))))
+    work = settings.steps * settings.runs * normal_rows(fields, settings.batch)
+    parts = max(1, min(100, work // _WORTH_A_STOP))
+    stops = np.unique(np.concatenate((recorded, np.linspace(0, settings.steps, parts + 1).astype(np.int64))))
     step = 0
     path = Path(checkpoint) if checkpoint is not None else None
     identity = fingerprint(fields, astuple(settings), engine) if path else ""
+    if path and not path.absolute().parent.is_dir():
+        raise SieSymError(f"the checkpoint {path} lies in no existing directory: create it first")
     if path and path.exists():
         step = load(path, identity, blocks)
     else:
