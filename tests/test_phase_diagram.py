@@ -1,0 +1,266 @@
+"""The phase diagram of the positional-semantic model: theory section 9, direct quadrature, searches of the
+disk."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from sie_sym.affine_landscape import QUANTITIES, AffineQuantity
+from sie_sym.errors import DomainError
+from sie_sym.loss_family import positional_semantic_loss, spectral_loss
+from sie_sym.phase_diagram import (
+    OMEGA,
+    REGIONS,
+    SCALE,
+    affine_landscape,
+    aligned_alternative,
+    boundary_formulas,
+    minima,
+    phase_boundaries,
+    phase_labels,
+    positional_semantic_landscape,
+    region,
+    trapping_scale,
+)
+from sie_sym.spectral import shifted_expectation, softmax_matrix
+
+NAMES = ("dynamics", "semantic_minimum", "positional_minimum", "global_minimum")
+
+
+@pytest.mark.parametrize(
+    ("a", "name", "expected"),
+    [  # theory section 9
+        (1.0, "dynamics", 0.6409626179),
+        (0.9, "dynamics", 0.7266098347),
+        (0.76, "dynamics", 0.9267089012),
+        (1.0, "semantic_minimum", 0.8416054039),
+        (1.0, "positional_minimum", 0.5082142374),
+        (1.0, "global_minimum", 0.7376068293),
+        (0.76, "semantic_minimum", 0.9741152997),
+        (0.76, "positional_minimum", 0.9863689694),
+    ],
+)
+def test_boundaries_to_ten_digits(a, name, expected):
+    boundary = getattr(phase_boundaries(a), name)
+    assert boundary.value == pytest.approx(expected, abs=6e-11)
+    assert boundary.error < 6e-11
+
+
+def test_dynamics_boundary_is_the_closed_form():
+    # omega_c = (alpha + kappa)/(kappa + b(a)), numbers of theory section 9
+    for a in (0.72, 0.8, 0.95, 1.0):
+        b = math.sqrt(2) * (1 / (1 + math.exp(-2 * a * a)) - 1 + math.sqrt(2) / 4)
+        expected = (0.1332602813 + 0.2205023378) / (0.2205023378 + b)
+        assert float(phase_boundaries(a).dynamics) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_formulas_agree_with_the_landscape(name):
+    # the formulas use exact values (E S_11 = 1 - sqrt2/4, ...) where the landscape integrates numerically
+    formula = boundary_formulas()[name]
+    for a in (0.77, 0.83, 1.0, 1.3):
+        assert formula.value(a) == pytest.approx(getattr(phase_boundaries(a), name).value, abs=1e-11)
+    assert isinstance(formula.condition, sp.Gt)
+    assert formula.condition.lhs.has(OMEGA)
+    assert sp.cancel(formula.condition.lhs.subs(OMEGA, formula.solution)) == 0
+    assert formula.latex.startswith(r"\omega = \frac{")
+    assert all(sp.latex(c.symbol) in formula.latex and c.definition in formula.latex for c in formula.constants)
+    assert formula.solution.free_symbols == {SCALE} | {c.symbol for c in formula.constants}
+
+
+def test_dynamics_formula_is_the_one_of_the_theory():
+    alpha, kappa = sp.symbols("alpha kappa", real=True)
+    p = sp.Symbol("p")
+    solution = boundary_formulas()["dynamics"].solution
+    (sigmoid_value,) = [f for f in solution.atoms(sp.Function) if f.free_symbols == {SCALE}]
+    b = sp.sqrt(2) * (p - 1 + sp.sqrt(2) / 4)
+    assert sp.simplify(solution.subs(sigmoid_value, p) - (alpha + kappa) / (kappa + b)) == 0
+
+
+def test_landscape_against_the_loss_at_the_corners():
+    # the loss is a truncated sum over k, the landscape is not: they agree within the bound of the sum
+    omega, a = 0.45, 0.87
+    landscape, loss = positional_semantic_landscape(a), positional_semantic_loss(omega, a)
+    hessian, corner = loss.hessian(0.0, 0.0), loss.hessian(0.0, 1.0)
+    assert landscape.hessian_mm.at(omega) == pytest.approx(hessian[0, 0], abs=1e-10)
+    assert landscape.hessian_ee.at(omega) == pytest.approx(hessian[1, 1], abs=1e-10)
+    assert landscape.positional_radial.at(omega) == pytest.approx(loss.gradient(0.0, 1.0)[1], abs=1e-10)
+    assert landscape.positional_curvature.at(omega) == pytest.approx(corner[0, 0], abs=1e-10)
+    for quantity, m, eps in ((landscape.semantic_loss, 1.0, 0.0), (landscape.positional_loss, 0.0, 1.0)):
+        found = float(loss.value(m, eps)) - loss.target_norm2
+        assert abs(quantity.at(omega) - found) <= loss.error(m, eps)
+    # at m = 1 the derivative of the sum converges slowly (its terms are k a_k)
+    assert landscape.semantic_radial.at(omega) == pytest.approx(loss.gradient(1.0, 0.0)[0], abs=1e-5)
+    assert landscape.semantic_curvature.at(omega) == pytest.approx(loss.hessian(1.0, 0.0)[1, 1], abs=1e-5)
+
+
+def test_gradient_form_at_the_semantic_corner_by_analytic_derivatives():
+    # S_11 = sigmoid(x(x-y)): E |grad s|^2 = 4 E [S (1-S)]^2 ((2x-y)^2 + x^2) by the symmetries of s
+    def squared(z):
+        x, y = z
+        s = softmax_matrix(z)[0, 0]
+        return (4 * (s * (1 - s)) ** 2 * ((2 * x - y) ** 2 + x**2))[None]
+
+    expected = shifted_expectation(squared, [[0.0, 0.0]], nodes=200).values[0, 0]
+    assert positional_semantic_landscape(1.0).semantic_radial.start == pytest.approx(-2 * expected, abs=1e-11)
+
+
+def test_any_affine_family():
+    # phi = z1^2 + z2^2, t from 2 (z1^2 + z2^2) to 2 z1^2 + 6, C = (1, 1): everything is a polynomial
+    landscape = affine_landscape(
+        lambda z: 2 * (z[:1] ** 2 + z[1:] ** 2),
+        lambda z: 2 * z[:1] ** 2 + 6,
+        lambda z: z[:1] ** 2 + z[1:] ** 2,
+        [1.0, 1.0],
+    )
+    # R = E|t|^2 - 2 [E t (2 + 2 eps^2) + m^2 E(t - Et) phi] + 4 eps^4 + 16 eps^2 + 8
+    for omega in (0.0, 0.3, 1.0):
+        mean, overlap = 4 * (1 - omega) + 8 * omega, 8 * (1 - omega) + 4 * omega
+        assert landscape.hessian_mm.at(omega) == pytest.approx(-4 * overlap, abs=1e-9)
+        assert landscape.hessian_ee.at(omega) == pytest.approx(32 - 8 * mean, abs=1e-9)
+        assert landscape.semantic_radial.at(omega) == pytest.approx(-4 * overlap, abs=1e-8)
+        assert landscape.semantic_curvature.at(omega) == pytest.approx(32 - 8 * mean, abs=1e-8)
+        assert landscape.positional_radial.at(omega) == pytest.approx(48 - 8 * mean, abs=1e-9)
+        assert landscape.positional_curvature.at(omega) == pytest.approx(-4 * overlap, abs=1e-9)
+        swap = -2 * (2 * mean + overlap) + 8 - (-2 * 4 * mean + 28)
+        found = landscape.semantic_loss.at(omega) - landscape.positional_loss.at(omega)
+        assert found == pytest.approx(swap, abs=1e-9)
+    # -32 + 16 omega = 32 - 8 (4 + 4 omega): omega = 2/3
+    boundaries = landscape.boundaries()
+    assert boundaries.dynamics.value == pytest.approx(2 / 3, abs=1e-9)
+    # 4 mean - 2 overlap = 20: 16 (1-omega) + 32 omega - 16 (1-omega) - 8 omega = 20
+    assert boundaries.global_minimum.value == pytest.approx(20 / 24, abs=1e-9)
+    assert set(QUANTITIES) == set(landscape.__dataclass_fields__)
+    assert float(landscape.hessian_ee.expression(OMEGA).subs(OMEGA, 0.5)) == pytest.approx(-16, abs=1e-9)
+
+
+def test_a_family_whose_corners_are_not_critical_is_refused():
+    landscape = affine_landscape(
+        lambda z: z[:1], lambda z: z[:1] ** 2, lambda z: np.sin(z[:1]) + 0.3 * z[:1] ** 2, [1.0]
+    )
+    with pytest.raises(DomainError, match=r"minima\(loss\)"):
+        landscape.boundaries()
+    with pytest.raises(DomainError, match="at most 3 tokens"):
+        affine_landscape(lambda z: z[:1], lambda z: z[:1], lambda z: z[:1], [1.0] * 4)
+    assert AffineQuantity(1.0, 1.0, 1e-12).root().value == math.inf
+
+
+@pytest.mark.parametrize(
+    ("a", "omega", "name"),
+    [
+        (1.0, 0.67, "global semantic, positional dynamics"),  # Fig. 5
+        (0.76, 0.95, "unique semantic, misaligned dynamics"),  # Fig. 13
+        (1.0, 0.3, "unique semantic"),
+        (1.0, 0.6, "global semantic"),
+        (1.0, 0.8, "global positional"),
+        (1.0, 0.9, "unique positional"),
+    ],
+)
+def test_regions_and_the_minima_behind_them(a, omega, name):
+    assert region(a, omega) == name
+    found = minima(positional_semantic_loss(omega, a))
+    semantic = [x for x in found if abs(x.m) > 1 - 1e-6]
+    positional = [x for x in found if abs(x.eps) > 1 - 1e-6]
+    assert len(found) == len(semantic) + len(positional)
+    assert bool(semantic) == (name != "unique positional")
+    assert bool(positional) == (not name.startswith("unique semantic"))
+    assert (abs(found[0].m) > 0.5) == (
+        "positional" not in name or "positional dynamics" in name or "unique semantic" in name
+    )
+    assert all(x.on_rim for x in found)
+    hessian = positional_semantic_loss(omega, a).hessian(0.0, 0.0)
+    expects_positional = name in {
+        "unique positional",
+        "global positional",
+        "global semantic, positional dynamics",
+        "unique semantic, misaligned dynamics",
+    }
+    assert (hessian[1, 1] < hessian[0, 0]) == expects_positional
+
+
+def test_a_positional_minimum_can_leave_its_corner():
+    # neither corner condition sees it: at a = 0.76 the two corners alone would leave omega = 0.98 without a
+    # minimum
+    boundaries = phase_boundaries(0.76)
+    assert boundaries.semantic_minimum.value < 0.98 < boundaries.positional_minimum.value
+    (only,) = {(round(abs(x.m), 6), round(abs(x.eps), 6)) for x in minima(positional_semantic_loss(0.98, 0.76))}
+    assert only == (0.265031, 0.96424)
+    loss = positional_semantic_loss(0.98, 0.76)
+    angle = np.linspace(0, math.pi / 2, 20001)
+    best = angle[np.argmin(loss.value(np.sin(angle), np.cos(angle)))]
+    assert math.sin(best) == pytest.approx(only[0], abs=1e-4)
+    assert region(0.76, 0.98) == "unique positional"
+    # the global minimum changes side before the two corners have the same loss
+    assert boundaries.global_minimum.value > 0.9703
+    assert region(0.76, 0.9703) == "global positional"
+    assert region(0.76, 0.9690) == "global semantic, positional dynamics"
+    labels = phase_labels([0.76, 1.0], [0.95, 0.98])
+    assert labels.displaced.tolist() == [[False, True], [False, False]]
+
+
+def test_whole_figure_in_less_than_a_second_and_confirmed_by_a_search():
+    a, omega = np.linspace(0.7, 1, 200), np.linspace(0.4, 1, 200)
+    phase_labels(a[:2], omega[:2], search=24)  # set-up
+    start = time.process_time()
+    picture = phase_labels(a, omega, search=24)
+    elapsed = time.process_time() - start
+    assert elapsed < 4  # about 0.3 s; both cores may count, and the machine may be busy
+    assert picture.labels.shape == (200, 200)
+    assert set(np.unique(picture.labels)) == set(range(6))
+    assert picture.names == REGIONS
+    assert picture.confirmed is not None
+    assert picture.confirmed.mean() > 0.99
+    # unconfirmed pixels only where the search of 24 x 24 points cannot resolve a nearby boundary
+    for i, j in np.argwhere(~picture.confirmed):
+        b = phase_boundaries(a[i])
+        distance = min(abs(omega[j] - x) for x in (b.semantic_minimum.value, b.positional_minimum.value))
+        assert distance < 0.03
+    for i, j in ((0, 0), (150, 20), (60, 190), (199, 90)):
+        assert REGIONS[picture.labels[i, j]] == region(a[i], omega[j])
+
+
+def test_trapping_scale():
+    # theory section 10.4: at omega = 1 the Hessian has no negative eigenvalue for a below about 0.7244
+    a = float(trapping_scale())
+    assert a == pytest.approx(0.7244, abs=5e-5)
+    for shift in (-1e-4, 1e-4):
+        eigenvalues = np.linalg.eigvalsh(positional_semantic_loss(1.0, a + shift).hessian(0.0, 0.0))
+        assert (eigenvalues[0] < -1e-6) == (shift > 0)
+
+
+@pytest.mark.parametrize("omega", [0.0, 0.35, 0.8])
+def test_aligned_alternative_has_its_minimum_at_the_teacher(omega):
+    # App. F.3: w = w*, (m, eps) = (1, omega), where R = 0
+    loss, gram = aligned_alternative(omega)
+    found = minima(loss, gram)
+    assert {(round(x.m, 4), round(x.eps, 4)) for x in found} == {(1.0, omega), (-1.0, -omega)}
+    assert all(abs(x.value) <= x.error < 1e-6 for x in found)
+    np.testing.assert_array_equal(gram, [[1, omega], [omega, 1]])
+
+
+def test_minima_in_the_interior_of_the_disk():
+    # g = -0.4 z^2 and phi(z) = z^2 + 0.2 z: phi(z + eps) = He_2 + (2 eps + 0.2) He_1 + 1 + eps^2 + 0.2 eps,
+    # so
+    # R = 0.48 + 0.8 c + 1.6 m^2 + c^2 + (2 eps + 0.2)^2 + 2 with c = 1 + eps^2 + 0.2 eps, minimal at m = 0,
+    # eps = -0.1
+    loss = spectral_loss(lambda z: -0.4 * z[:1] ** 2, lambda z: z[:1] ** 2 + 0.2 * z[:1], [[1.0]], order=4)
+    (only,) = minima(loss)
+    assert (only.m, only.eps) == (pytest.approx(0, abs=1e-9), pytest.approx(-0.1, abs=1e-9))
+    assert only.value == pytest.approx(2.48 + 0.8 * 0.99 + 0.99**2, abs=1e-10)
+    assert not only.on_rim
+
+
+def test_refusals():
+    with pytest.raises(DomainError, match=r"omega = 1\.2"):
+        region(1.0, 1.2)
+    with pytest.raises(DomainError, match="a = -1"):
+        phase_boundaries(-1.0)
+    with pytest.raises(DomainError, match="one column"):
+        minima(spectral_loss(lambda z: z[:1], lambda z: z[:1], np.eye(2), order=2))
+    with pytest.raises(DomainError, match="positive definite"):
+        minima(positional_semantic_loss(0.5), [[1.0, 1.0], [1.0, 1.0]])
+    with pytest.raises(DomainError, match="0 <= omega < 1"):
+        aligned_alternative(1.0)
