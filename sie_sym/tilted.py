@@ -646,6 +646,19 @@ def real_part(expression: sp.Expr) -> sp.Expr:
     return sp.expand(sp.re(sp.expand(expression, complex=True)))
 
 
+def _reflect(shape: Shape, c: sp.Expr) -> NormalForm:
+    """A term of h(-x)."""
+    signs = _ordered(SmoothSign(s.direction, -s.offset, s.noise) for s in shape.signs)
+    flips = sum(shape.powers) + len(signs)
+    return {Shape(shape.powers, shape.quadratic, tuple(-b for b in shape.linear), signs): (-1) ** flips * c}
+
+
+def _degree(form: NormalForm) -> int | None:
+    if any(any((*shape.quadratic, *shape.linear)) or shape.signs for shape in form):
+        return None
+    return max((sum(shape.powers) for shape in form), default=-1)
+
+
 Part = tuple[sp.Expr, sp.Expr]
 """(exponent, function): exp(exponent) * function, the function a product of erf and SignProduct."""
 
@@ -812,6 +825,16 @@ class Smoothed:
         return all(
             not any((*t.shape.powers, *t.shape.quadratic, *t.shape.linear)) and not t.shape.signs for t in self.terms
         )
+
+    @cached_property
+    def parity_degrees(self) -> tuple[int | None, int | None]:
+        """The degrees of the even and the odd part of h, None for a part that is no polynomial (-1 if zero).
+
+        Beyond it all tensors of even (odd) order vanish.
+        """
+        halves = {t.shape: t.coefficient / 2 for t in self.terms}
+        reflected = add(_reflect(shape, c) for shape, c in halves.items())
+        return tuple(_degree(add([halves, scale(side, reflected)])) for side in (1, -1))  # type: ignore[return-value]
 
     def derivatives(self, order: int) -> list[sp.Expr]:
         """d^k/dt^k G_v h (0), k = 0..order, for one variable."""

@@ -428,6 +428,19 @@ class CoupledTransform(Transform):
         origin = {token(l): sp.Integer(0) for l in self.labels}
         return sp.expand(self._partial(alpha).subs(origin))
 
+    def vanishes(self, k: int) -> bool | None:
+        """True by parity, or entry by entry up to the first that is not zero."""
+        degree = self.smoothed.parity_degrees[k % 2]
+        if degree is not None and degree < k:
+            return True
+        undecided = False
+        for alpha in multi_indices(self.labels, k):
+            zero = decide_zero(self.coefficient(alpha))
+            if zero is False:
+                return False
+            undecided = undecided or zero is None
+        return None if undecided else True
+
     def _partial(self, alpha: MultiIndex) -> sp.Expr:
         if alpha not in self._cache:
             if not alpha:
