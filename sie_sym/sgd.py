@@ -53,10 +53,11 @@ def run_sgd(
 
     `workers` threads share the blocks.  `checkpoint` names a file that is rewritten at most every
     `checkpoint_seconds` and at the end; if it exists the run continues from it, to the same bits as without
-    the interruption.  `progress(step, steps)` is called up to a hundred times and at the recorded steps; what it raises stops the
-    run.
+    the interruption.  `progress(step, steps)` is called up to a hundred times and at the recorded steps;
+    what it raises stops the run.
 
-    Precision: an overlap x moves by increments of order gamma/d; float64 rounds each at 1e-16 |x|, unbiased.
+    Precision: an overlap x moves by increments of order gamma/d, each rounded at 1e-16 |x| without bias.
+    Where gamma/d is itself below 1e-16 an overlap of order one stands still: take a larger rate.
 
     Raises `SieSymError` for a start outside the ball, d < r + 3, or the checkpoint of another run;
     `MissingExtra` without numba for engine "numba".  Warns (`RuntimeWarning`) when replicas diverged.
