@@ -1,0 +1,323 @@
+"""What the commands are asked: the options they share, and how their texts become a target, a model and numbers.
+
+Nothing here imports SymPy before a command runs: `sie-sym --help` answers at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from sie_sym.errors import FormulaError, SieSymError
+
+if TYPE_CHECKING:
+    import sympy as sp
+
+    from sie_sym.model import Model
+    from sie_sym.population_loss import PopulationLoss
+    from sie_sym.target import Target
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+MODELS = ("linear-attention", "softmax-attention", "tied", "untied")
+REDUCTIONS = ("identity", "trace", "mean-trace")
+ACTIVATIONS = {"relu": "relu(u)", "erf": "erf(u)", "square": "u^2", "identity": "u", "tanh": "tanh(u)"}
+MOST_TOKENS = 100_000
+
+_TARGET = (
+    click.option("-g", "--target", "target_text", required=True, metavar="FORMULA|@NAME", help="The target g(z1..zL)."),
+    click.option(
+        "--tokens", type=click.IntRange(1, MOST_TOKENS), metavar="L", help="Sequence length (default: the largest token)."
+    ),
+    click.option(
+        "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable, exact."
+    ),
+    click.option("--from-latex", is_flag=True, help="Formulas are LaTeX."),
+)
+_MODEL = (
+    click.option(
+        "--model", "model_text", required=True, metavar="NAME|FORMULA", help=f"{', '.join(MODELS)}, or phi(z1..zL)."
+    ),
+    click.option(
+        "--activation", metavar="NAME|FORMULA", help=f"sigma of a tied network: {', '.join(ACTIVATIONS)}, or sigma(u)."
+    ),
+    click.option("--reduction", type=click.Choice(REDUCTIONS), help="What softmax attention returns (mean-trace: trace/sqrt L)."),
+    click.option("--encoding", metavar="C", help="Positional encoding, one number a token: 1,-1 (columns separated by ;)."),
+    click.option("--inject", metavar="C", help="Fixed shift phi(z + c), one number a token: 1,0."),
+    click.option(
+        "--order", type=click.IntRange(0, 200), metavar="K", help="Last power of m kept of a loss that is an infinite sum."
+    ),
+)
+_OUTPUT = (
+    click.option("--json", "as_json", is_flag=True, help="One JSON object."),
+    click.option("--latex", "as_latex", is_flag=True, help="LaTeX, its conventions in comment lines."),
+    click.option(
+        "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE",
+        help="Write the result to FILE as well: .tex (a document), .json or .txt.",
+    ),
+)  # fmt: skip
+
+
+def _with(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+target_options = _with(_TARGET)
+model_options = _with(_MODEL)
+output_options = _with(_OUTPUT)
+
+
+def split(text: str, separator: str) -> list[str]:
+    """The parts of a text at a separator outside of parentheses.
+
+    >>> split("max(1,2),3", ",")
+    ['max(1,2)', '3']
+    """
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return parts
+
+
+def assignments(texts: Sequence[str], what: str) -> dict[str, sp.Expr]:
+    """{name: exact number} of NAME=VALUE texts.
+
+    >>> assignments(["a=.76"], "--param")
+    {'a': 19/25}
+    """
+    from sie_sym.parse import parse_number
+
+    values: dict[str, sp.Expr] = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        name = name.strip()
+        if not equals or not name:
+            raise FormulaError(f"{what} {text[:60]!r} is not NAME=VALUE: write e.g. {what} a=0.76")
+        if name in values:
+            raise FormulaError(f"{what} gives {name[:60]} twice: give it one value")
+        values[name] = parse_number(number)
+    return values
+
+
+@dataclass(frozen=True)
+class Question:
+    """The texts of the options that say which target and which model are meant."""
+
+    target_text: str
+    tokens: int | None = None
+    parameters: Sequence[str] = ()
+    from_latex: bool = False
+    model_text: str | None = None
+    activation: str | None = None
+    reduction: str | None = None
+    encoding: str | None = None
+    inject: str | None = None
+    order: int | None = None
+    _used: set[str] = field(default_factory=set, compare=False)
+
+    @cached_property
+    def target(self) -> Target:
+        """g, its parameters replaced by the values given."""
+        found = self._target
+        if self.model_text is not None and self.tokens is None and self._model_tokens > found.tokens:
+            found = replace(found, tokens=self._model_tokens)
+        if self.model_text is None:
+            self._refuse_unknown(map(str, found.parameters))
+        return replace(found, components=self._substituted(found.components, "the target"))
+
+    @cached_property
+    def _target(self) -> Target:
+        from sie_sym.paper_targets import named_target
+        from sie_sym.target import Target
+
+        text = self.target_text.strip()
+        if text.startswith("@"):
+            return named_target(text, self.tokens)
+        return Target.of(self._formula(text), self.tokens)
+
+    @cached_property
+    def model(self) -> Model:
+        """phi with its encoding and injection, its parameters replaced by the values given."""
+        import sympy as sp
+
+        model = self._plain_model(self.target.tokens)
+        if self.encoding is not None:
+            model = model.with_encoding([self._numbers(column, "--encoding") for column in split(self.encoding, ";")])
+        if self.inject is not None:
+            model = model.with_injection(self._numbers(self.inject, "--inject"))
+        clash = sorted({str(p) for p in model.parameters} & {str(s) for s in model.statistics})
+        if clash:
+            raise FormulaError(f"{', '.join(clash)} in the model is the name of an overlap: rename the parameter")
+        self._refuse_unknown(map(str, {*self._target.parameters, *model.parameters}))
+        entries = self._substituted(tuple(model.encoding), "the encoding")
+        return replace(
+            model,
+            components=self._substituted(model.components, "the model"),
+            encoding=sp.ImmutableDenseMatrix(model.encoding.rows, model.encoding.cols, entries),
+            injection=self._substituted(model.injection, "the injection"),
+        )
+
+    @cached_property
+    def loss(self) -> PopulationLoss:
+        """The population loss of the model on the target."""
+        from sie_sym.population_loss import DEFAULT_ORDER, population_loss
+
+        return population_loss(self.target, self.model, DEFAULT_ORDER if self.order is None else self.order)
+
+    # ---- texts ------------------------------------------------------------------------------------
+
+    def _formula(self, text: str) -> sp.Expr | sp.MatrixBase:
+        if self.from_latex:
+            from sie_sym.parse_latex import parse_latex
+
+            return parse_latex(text, tokens=self.tokens)
+        from sie_sym.parse import parse_formula
+
+        return parse_formula(text)
+
+    def _numbers(self, text: str, option: str) -> list[sp.Expr]:
+        """One entry a token: numbers, or formulas in parameters."""
+        from sie_sym.parse import parse_formula
+        from sie_sym.target import tokens_of
+
+        entries = []
+        for part in split(text, ","):
+            if not part.strip():
+                raise FormulaError(f"{option} {text[:60]!r} has an empty entry: write one number a token, as in 1,-1")
+            entry = parse_formula(part)
+            if not hasattr(entry, "is_real") or tokens_of(entry):
+                raise FormulaError(f"{option} entry {part.strip()[:60]!r} is not a number: write e.g. 1, -1/2 or sqrt(2)")
+            entries.append(entry)
+        return entries
+
+    @cached_property
+    def _model_formula(self) -> sp.Expr | sp.MatrixBase | None:
+        from sie_sym.linear_forms import written_out
+        from sie_sym.paper_targets import nearest
+        from sie_sym.target import tokens_of
+
+        text = (self.model_text or "").strip()
+        if text in MODELS:
+            return None
+        formula = self._formula(text)
+        entries = list(formula) if hasattr(formula, "rows") else [formula]
+        if not any(tokens_of(entry) for entry in entries):
+            raise FormulaError(
+                f"the model {text[:60]!r} reads no token: choose {nearest(text, MODELS)}, or write phi in z1, z2, ..."
+            )
+        # Written out, so that encodings and injections reach the tokens inside of sums and products.
+        return formula.applyfunc(written_out) if hasattr(formula, "rows") else written_out(formula)
+
+    @property
+    def _model_tokens(self) -> int:
+        from sie_sym.target import tokens_of
+
+        formula = self._model_formula
+        if formula is None:
+            return 1
+        entries = list(formula) if hasattr(formula, "rows") else [formula]
+        return max((max(tokens_of(entry), default=1) for entry in entries), default=1)
+
+    def _plain_model(self, tokens: int) -> Model:
+        from sie_sym import model as models
+
+        name = (self.model_text or "").strip()
+        for option, value, owner in (
+            ("--activation", self.activation, "tied"),
+            ("--reduction", self.reduction, "softmax-attention"),
+        ):
+            if value is not None and name != owner:
+                raise SieSymError(f"{option} {value[:60]} does not apply to --model {name[:60]}: it belongs to {owner}")
+        if name == "linear-attention":
+            return models.linear_attention(tokens)
+        if name == "softmax-attention":
+            return models.softmax_attention(tokens, self.reduction or "identity")
+        if name == "tied":
+            return models.tied_network(tokens, self._activation())
+        if name == "untied":
+            raise SieSymError(
+                "--model untied has one weight vector a token, so its overlaps are not (m, eps): "
+                "this command needs one for all tokens, e.g. --model tied"
+            )
+        formula = self._model_formula
+        assert formula is not None
+        return models.formula_model(formula, tokens)
+
+    def _activation(self) -> sp.Expr:
+        from sie_sym.model import ACTIVATION_VARIABLE
+        from sie_sym.paper_targets import nearest
+        from sie_sym.parse import parse_formula
+
+        if self.activation is None:
+            raise SieSymError(f"--model tied needs --activation: {', '.join(ACTIVATIONS)}, or a formula in u")
+        text = self.activation.strip()
+        sigma = parse_formula(ACTIVATIONS.get(text, text), variables="u")
+        if not sigma.has(ACTIVATION_VARIABLE):
+            close = nearest(text, ACTIVATIONS)
+            raise FormulaError(f"the activation {text[:60]!r} does not read u: did you mean {close}? (or write sigma(u))")
+        return sigma
+
+    # ---- parameters -------------------------------------------------------------------------------
+
+    @cached_property
+    def _values(self) -> dict[str, sp.Expr]:
+        return assignments(self.parameters, "--param")
+
+    def _refuse_unknown(self, present: Any) -> None:
+        names = sorted(present)
+        for name in self._values:
+            if name not in names:
+                known = f"its parameters are {', '.join(names)}" if names else "there is no parameter"
+                raise FormulaError(f"--param {name[:60]} does not occur in the formulas: {known}")
+
+    def _substituted(self, entries: Sequence[sp.Expr], what: str) -> tuple[sp.Expr, ...]:
+        import sympy as sp
+
+        if not self._values:
+            return tuple(entries)
+        values = {sp.Symbol(name, real=True): value for name, value in self._values.items()}
+        given = ", ".join(f"{name} = {value}" for name, value in self._values.items())
+        replaced = tuple(entry.subs(values) for entry in entries)
+        for entry in replaced:
+            if entry.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+                raise FormulaError(f"{what} is not a real number at {given}: choose other values")
+        return replaced
+
+
+def point(text: str, statistics: Sequence[sp.Symbol], option: str) -> dict[sp.Symbol, sp.Expr]:
+    """The values of all statistics from a text like m=.3,eps=.2, inside the unit ball.
+
+    Raises `FormulaError` for a statistic that is unknown, left out or given twice, and for a point outside the ball.
+    """
+    values = assignments(split(text, ","), option)
+    names = [str(s) for s in statistics]
+    for name in values:
+        if name not in names:
+            remedy = "; --encoding gives positional ones" if name.startswith("eps") and len(names) == 1 else ""
+            raise FormulaError(f"{option} {name[:60]}: the statistics are {', '.join(names)}{remedy}")
+    missing = [name for name in names if name not in values]
+    if missing:
+        raise FormulaError(f"{option} leaves out {', '.join(missing)}: write {','.join(f'{n}=0.01' for n in names)}")
+    import sympy as sp
+
+    square = sp.Add(*(value**2 for value in values.values()))
+    if (square > 1) == sp.true:
+        where = ", ".join(f"{name} = {value}" for name, value in values.items())
+        raise FormulaError(f"{option} {where} is outside the unit ball: overlaps have m^2 + |eps|^2 <= 1")
+    return {s: values[str(s)] for s in statistics}
+
+
+__all__ = ["Question", "assignments", "model_options", "output_options", "point", "split", "target_options"]
