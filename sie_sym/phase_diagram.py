@@ -274,7 +274,8 @@ def boundary_formulas() -> dict[str, BoundaryFormula]:
 
     With p = sigmoid(2 a^2), E S_11 = f_0 = 1 - sqrt2/4 and C_cc(S_11) = sqrt2/4 exactly (theory section 9),
     and <A, s> = 2 (1-p) + (2p-1)(S_11 + S_22), E S_11(Z + e c) = E S_22(Z + e c) by symmetry.  The dynamics
-    boundary is omega_c = (alpha + kappa)/(kappa + b(a)), b(a) = sqrt2 (p - f_0).
+    boundary is omega_c = (alpha + kappa)/(kappa + b(a)), b(a) = sqrt2 (p - f_0).  R_m <= 0 always holds at the semantic
+    corner; at the positional one R_mm <= 0 for omega <= 1, so that R_mm - R_e > 0 implies R_e <= 0.
 
     >>> boundary_formulas()["dynamics"].solution.free_symbols == {sp.Symbol("alpha", real=True),
     ...     sp.Symbol("kappa", real=True), SCALE}
