@@ -16,9 +16,9 @@ PACKAGE = ROOT / "sie_sym"
 
 # A module may import the modules that stand before it: in a line above, or on its left in its own line.
 LINES = (
-    "errors evidence functions",
+    "errors evidence files functions",
     "domain formula formula_functions parse parse_latex",
-    "linear_forms target model",
+    "linear_forms target model paper_targets",
     "hermite polynomial balls growth vanishing enclosure tilted symmetry",
     "weierstrass parseval gaussian logistic spectral",
     "expansion",
@@ -27,8 +27,8 @@ LINES = (
     "codegen numeric",
     "drift flow fields draws_compiled chain chain_compiled sgd",
     "sweep audit",
-    "latex plot report",
-    "cli __main__",
+    "latex_printer latex plot report",
+    "cli_options cli_output cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 
