@@ -2,7 +2,7 @@ r"""One step of the exact reduced SGD chain, vectorised over replicas (theory se
 
 The overlaps (m, eps) of spherical SGD form a Markov chain of their own: a step needs the projections of the
 fresh sample on w*, on u_1..u_r and on the rest of w, and the length of what is left, a chi^2 with d - 2 - r
-degrees. Nothing of size d is ever drawn.  Fewer normals than the (2 + r) L of the textbook recipe suffice,
+degrees.  Nothing of size d is ever drawn.  Fewer normals than the (2 + r) L of the textbook recipe suffice,
 in law:
 
 - w = m w* + rho t with rho^2 = 1 - m^2 and t the direction (eps, q)/rho in the span of (u_1..u_r, rest);

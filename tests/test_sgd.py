@@ -206,8 +206,9 @@ def textbook_step(fields: Fields, m: Array, eps: Array, gain: float, dimension: 
     return np.asarray(np.vstack((new_m, new_eps)) / length)
 
 
-def test_few_draws_have_the_law_of_the_textbook_recipe() -> None:
-    fields, dimension, runs = quadratic([[1, sp.Rational(1, 2)], [0, 1]]), 12, 20000
+@pytest.mark.parametrize("dimension", [5, 12])  # 5: one degree of freedom is left
+def test_few_draws_have_the_law_of_the_textbook_recipe(dimension: int) -> None:
+    fields, runs = quadratic([[1, sp.Rational(1, 2)], [0, 1]]), 20000
     state = np.array([0.3, 0.4, -0.2])
     settings = SGDSettings(dimension, 0.6, 1, runs, seed=5, start=tuple(state), record=2)
     result = run_sgd(fields, settings)
@@ -532,6 +533,29 @@ def test_box_muller_is_accurate() -> None:
         radius = math.sqrt(-2 * math.log(u))
         expected = (radius * math.cos(angle), radius * math.sin(angle))
         assert pair(first, second) == pytest.approx(expected, rel=1e-14, abs=1e-14)
+
+
+@pytest.mark.parametrize("degrees", [2, 3, 40])
+def test_lengths_are_accepted_with_the_exact_probability(degrees: int) -> None:
+    # Marsaglia and Tsang, every acceptance decided by the formula itself, without shortcuts
+    pytest.importorskip("numba")
+    kernels, count, u = counter_kernels(), 20000, np.uint64
+    normals, lengths = np.empty((1, 0, count)), np.empty((1, 1, count))
+    draws = CounterDraws(1, 0, degrees / 2)
+    draws.fill(9, normals, lengths)
+    k0, k1 = draws.key & u(0xFFFFFFFF), draws.key >> u(32)
+    d = degrees / 2 - 1 / 3
+    rejected = 0
+    for run in range(count):
+        slot = 1 << 24
+        while True:
+            x, y = kernels.normal_pair(*map(u, kernels.philox(u(run), u(slot), u(9), u(0), k0, k1, 7)))
+            v = (1 + x / math.sqrt(9 * d)) ** 3
+            if v > 0 and math.erfc(abs(y) / math.sqrt(2)) > 1 - math.exp(x**2 / 2 + d * (1 - v + math.log(v))):
+                break
+            slot, rejected = slot + 1, rejected + 1
+        assert lengths[0, 0, run] == pytest.approx(2 * d * v, rel=1e-12)
+    assert rejected > 5
 
 
 @pytest.mark.parametrize("degrees", [1, 2, 3, 6, 97, 10**6, 10**12])
