@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,7 +30,7 @@ from sie_sym.quadrature import (
     total_degree,
     uniform_grid,
 )
-from sie_sym.spectral import hermite_coefficients, softmax_matrix
+from sie_sym.spectral import SpectralExpansion, hermite_coefficients, softmax_matrix
 from sie_sym.spectral_loss import SpectralLoss
 
 _DEFAULT_ORDER = {1: 72, 2: 72, 3: 30, 4: 10, 5: 6}
@@ -92,12 +93,14 @@ def loss_family(
     model: NumericFunction,
     encoding: ArrayLike,
     *,
+    constants: ArrayLike = (),
     order: int | None = None,
     nodes: int | None = None,
 ) -> LossFamily:
     r"""The table of a family of losses; L = number of rows of `encoding` (shape (L, r), r = 0 without
     encoding).
 
+    The family is `targets` followed by the constant targets `constants`, of shape (c, k), which cost nothing.
     `order` truncates the sum over k (default 72 for L <= 2, then 30, 10, 6), `nodes` a token as in
     `hermite_coefficients`.  Raises `DomainError` if targets and model differ in their number of outputs, and
     `TruncationError` when the table would not fit into memory.
@@ -117,19 +120,14 @@ def loss_family(
     outputs = {len(f(np.zeros((tokens, 1)))) for f in (*functions, in_frame(model))}
     if len(outputs) > 1:
         raise DomainError(f"targets and model have {sorted(outputs)} outputs: they must agree")
-    pairs = list(itertools.combinations_with_replacement(range(len(targets)), 2))
-
-    def products(y: Array) -> Array:
-        values = [f(y) for f in functions]
-        return np.stack([np.einsum("kn,kn->n", values[i], values[j]) for i, j in pairs])
-
-    expansions = [hermite_coefficients(f, tokens, K, nodes=nodes) for f in functions]
-    inner = hermite_coefficients(products, tokens, 0, nodes=nodes)
-    gram = np.zeros((len(targets), len(targets)))
-    for (i, j), product in zip(pairs, inner.coefficients.reshape(-1), strict=True):
-        gram[i, j] = gram[j, i] = product
+    k, n = outputs.pop(), len(targets)
+    vectors = np.reshape(np.asarray(constants, dtype=float), (-1, k))
+    expansions = [hermite_coefficients(f, tokens, K, nodes=nodes, parity=_parity(f, tokens)) for f in functions]
     coefficients = np.stack([e.coefficients for e in expansions])
-    flat = coefficients.reshape(len(targets), -1)
+    gram, gram_error = _gram(functions, expansions, vectors, nodes)
+    tails = np.zeros_like(gram)
+    flat = coefficients.reshape(n, -1)
+    tails[:n, :n] = gram[:n, :n] - flat @ flat.T
     # the model's table keeps the shifted coordinates last: see _model_table
     weights = np.moveaxis(coefficients, range(2, 2 + rank), range(tokens + 2 - rank, tokens + 2))
 
@@ -140,7 +138,7 @@ def loss_family(
     while True:
         angles = np.pi * (np.arange(number) + 0.5) / number
         shifts = [s * np.cos(angles) for s in sigma]
-        table = _model_table(in_frame(model), tokens, K, weights, shifts, half_width, step, 0.5)
+        table = _model_table(in_frame(model), tokens, K, weights, vectors, shifts, half_width, step, 0.5)
         transform = 2 / number * np.cos(np.arange(number)[:, None] * angles)
         transform[0] /= 2
         series = [_transform_axes(part, transform, rank, lead) for part, lead in zip(table[:3], (1, 0, 0), strict=True)]
@@ -153,29 +151,70 @@ def loss_family(
         number *= 2
     # a second grid, of other step and range, at a few of the shifts
     some = slice(None, None, max(1, number // 4))
-    check = _model_table(
-        in_frame(model), tokens, K, weights, [s[some] for s in shifts], 0.97 * half_width, 1.07 * step, 0.0
-    )
+    few = [s[some] for s in shifts]
+    check = _model_table(in_frame(model), tokens, K, weights, vectors, few, 0.97 * half_width, 1.07 * step, 0.0)
     place = (slice(None), *[some] * rank)
     axes = tuple(range(1, 1 + rank))
     overlap_errors = 2 * np.abs(check[0] - table[0][place]).max(axis=axes) + left
-    number_of = np.bincount(total_degree(tokens, K).ravel())[: K + 1] * next(iter(outputs))
-    for row, expansion in zip(overlap_errors, expansions, strict=True):
+    number_of = np.bincount(total_degree(tokens, K).ravel())[: K + 1] * k
+    for row, expansion in zip(overlap_errors, expansions, strict=False):  # constants come after
         row += table[3] * np.sqrt(number_of) * expansion.errors  # Cauchy-Schwarz in each degree
-    norm_error = inner.error + 2 * float(np.abs(check[1] - table[1][place[1:]]).max())
+    norm_error = gram_error + 2 * float(np.abs(check[1] - table[1][place[1:]]).max())
     norm_error += 1e-14 * float(table[1].max())
     return LossFamily(
         C,
         Vt[:rank].T.copy(),
         K,
         gram,
-        gram - flat @ flat.T,
+        tails,
         series[0],
         series[1],
         series[2],
         overlap_errors,
         norm_error,
     )
+
+
+def _parity(function: NumericFunction, tokens: int) -> Literal["even", "odd"] | None:
+    """The parity that some points show.  Only for two tokens or fewer: there one of the grids that estimate
+    the error does not use it, and would find it out.
+    """
+    points = np.random.default_rng(2).standard_normal((tokens, 64))
+    here, there = function(points), function(-points)
+    limit = 1e-14 * float(np.abs(here).max())
+    if tokens > 2 or min(np.abs(here - there).max(), np.abs(here + there).max()) > limit:
+        return None
+    return "even" if np.abs(here - there).max() <= limit else "odd"
+
+
+def _gram(
+    functions: Sequence[NumericFunction], expansions: Sequence[SpectralExpansion], vectors: Array, nodes: int | None
+) -> tuple[Array, float]:
+    """All inner products of the functions and the constant vectors, and the largest error of one."""
+    n = len(functions)
+    gram = np.zeros((n + len(vectors), n + len(vectors)))
+    means = np.array([e.coefficient((0,) * e.tokens) for e in expansions])
+    gram[:n, n:] = means @ vectors.T
+    gram[n:, :n] = gram[:n, n:].T
+    gram[n:, n:] = vectors @ vectors.T
+    error = max(e.norm2_error for e in expansions)
+    error = max(
+        error, max(float(e.errors[0]) for e in expansions) * float(np.abs(vectors).sum(axis=-1).max(initial=0.0))
+    )
+    for i, e in enumerate(expansions):
+        gram[i, i] = e.norm2
+    if n > 1:
+        pairs = list(itertools.combinations(range(n), 2))
+
+        def products(y: Array) -> Array:
+            values = [f(y) for f in functions]
+            return np.stack([np.einsum("kn,kn->n", values[i], values[j]) for i, j in pairs])
+
+        inner = hermite_coefficients(products, expansions[0].tokens, 0, nodes=nodes)
+        for (i, j), product in zip(pairs, inner.coefficients.reshape(-1), strict=True):
+            gram[i, j] = gram[j, i] = product
+        error = max(error, inner.error)
+    return gram, error
 
 
 def _transform_axes(values: Array, transform: Array, rank: int, lead: int) -> Array:
@@ -190,6 +229,7 @@ def _model_table(
     tokens: int,
     order: int,
     weights: Array,
+    constants: Array,
     shifts: Sequence[Array],
     half_width: float,
     step: float,
@@ -233,7 +273,7 @@ def _model_table(
         square = square @ fixed_weights[0]
     degree = total_degree(tokens, order).ravel()
     shape = tuple(len(s) for s in shifts)
-    overlaps = np.zeros((len(weights), *shape, order + 1))
+    overlaps = np.zeros((len(weights) + len(constants), *shape, order + 1))
     norm2, tail = np.zeros(shape), np.zeros(shape)
     largest = np.zeros(order + 1)
 
@@ -247,6 +287,9 @@ def _model_table(
         for target, row in enumerate(weights):
             summed = np.einsum("k...,k...->...", row, part).ravel()
             overlaps[(target, *index)] = np.bincount(degree, summed)[: order + 1]
+        mean = part.reshape(outputs, -1)[:, 0]
+        for row, constant in enumerate(constants, start=len(weights)):
+            overlaps[(row, *index, 0)] = constant @ mean
         size2 = np.bincount(degree, np.einsum("k...,k...->...", part, part).ravel())[: order + 1]
         np.maximum(largest, size2, out=largest)
         norm2[index] = part_square
@@ -263,19 +306,12 @@ def _model_table(
     return overlaps, norm2, tail, np.sqrt(largest)
 
 
-def _identity(z: Array) -> Array:
-    return np.broadcast_to(np.eye(2).reshape(4, 1), (4, z.shape[1]))
-
-
-def _all_ones(z: Array) -> Array:
-    return np.ones((4, z.shape[1]))
-
-
 @functools.lru_cache(maxsize=2)
 def positional_semantic_family(order: int = 72) -> LossFamily:
     """The table of section 4 of the paper: targets softmax, identity, all ones; model softmax, L = 2, C = (1,
     -1)."""
-    return loss_family([softmax_matrix, _identity, _all_ones], softmax_matrix, [[1.0], [-1.0]], order=order)
+    matrices = [np.eye(2).ravel(), np.ones(4)]
+    return loss_family([softmax_matrix], softmax_matrix, [[1.0], [-1.0]], constants=matrices, order=order)
 
 
 def positional_semantic_loss(omega: float, a: float = 1.0) -> SpectralLoss:

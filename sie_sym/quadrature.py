@@ -64,20 +64,10 @@ def grid_range(nodes: int, order: int) -> float:
     The balance is struck for functions with poles like those of softmax, whose error is about exp(-6/step).
     """
 
-    def cut_off(half_width: float) -> float:
-        x = np.array([half_width])
-        return float(np.abs(normalised_hermite(order, x, density(x))).max())
-
-    low, high = 1.0, _RANGE
-    if cut_off(high) >= math.exp(-3 * nodes / high):
-        return high
-    for _ in range(30):
-        middle = (low + high) / 2
-        if cut_off(middle) > math.exp(-3 * nodes / middle):
-            low = middle
-        else:
-            high = middle
-    return high
+    candidates = np.arange(1.0, _RANGE + 0.05, 0.1)
+    cut_off = np.abs(normalised_hermite(order, candidates, density(candidates))).max(axis=0)
+    enough = cut_off <= np.exp(-3 * nodes / candidates)
+    return float(candidates[np.argmax(enough)]) if enough.any() else _RANGE
 
 
 def uniform_grid(half_width: float, step: float, offset: float) -> Array:

@@ -55,11 +55,16 @@ def softmax_matrix(z: Array) -> Array:
            [0., 1.]])
     """
     if len(z) == 2:
-        # exp(-score) may overflow to inf, and 1/(1 + inf) = 0 is then the right value.
+        result = np.empty((2, 2, *z.shape[1:]))
+        gap = z[1] - z[0]
+        # exp may overflow to inf, and 1/(1 + inf) = 0 is then the right value
         with np.errstate(over="ignore"):
-            first = 1 / (1 + np.exp(-z[0] * (z[0] - z[1])))
-            second = 1 / (1 + np.exp(-z[1] * (z[1] - z[0])))
-        return np.stack([np.stack([first, 1 - first]), np.stack([1 - second, second])])
+            for l, scores in enumerate((z[0] * gap, -z[1] * gap)):
+                np.exp(scores, out=scores)
+                scores += 1
+                np.divide(1.0, scores, out=result[l, l])
+                np.subtract(1.0, result[l, l], out=result[l, 1 - l])
+        return result
     scores = z[:, None] * z[None, :]
     scores -= scores.max(axis=1, keepdims=True)
     np.exp(scores, out=scores)
