@@ -198,3 +198,20 @@ def test_refusals():
         positional_semantic_family().at([1.0])
     with pytest.raises(TruncationError, match="GiB"):
         loss_family([lambda z: z[:1]], lambda z: z[:1], [[1.0]] * 5, order=40)
+
+
+def test_three_tokens_against_monte_carlo():
+    encoding, omega = np.array([[1.0], [0.0], [-1.0]]), 0.4
+
+    def target(z):
+        return (1 - omega) * softmax_matrix(z).reshape(9, -1) + omega / 3
+
+    loss = spectral_loss(target, softmax_matrix, encoding, order=14, nodes=44)
+    rng = np.random.default_rng(11)
+    for m, eps in ((0.6, 0.5), (-0.3, -0.9)):
+        z_star, h = rng.standard_normal((2, 3, 200_000))
+        z = m * z_star + math.sqrt(1 - m * m) * h + encoding * eps
+        squares = ((target(z_star) - softmax_matrix(z).reshape(9, -1)) ** 2).sum(axis=0)
+        deviation = squares.std() / math.sqrt(squares.size)
+        assert abs(float(loss.value(m, eps)) - squares.mean()) <= 4 * deviation + loss.error(m, eps)
+        assert loss.error(m, eps) < 1e-5
