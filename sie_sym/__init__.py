@@ -1,1 +1,68 @@
-"""Symbolic derivations for sequence single-index models (arXiv:2506.02651)."""
+"""Symbolic derivations for sequence single-index models (arXiv:2506.02651): the public names.
+
+    >>> import sie_sym
+    >>> target = sie_sym.Target.of(sie_sym.parse_formula("He(2, z1) + He(2, z2)"))
+    >>> sie_sym.population_loss(target, sie_sym.linear_attention(2)).expression
+    7 - 4*m**2
+
+Names are imported when they are first used (PEP 562), so that `import sie_sym` and `sie-sym --help` do not wait for
+SymPy; with the first one results learn to show as formulas in notebooks.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "errors": "DomainError FormulaError MissingExtra NoClosedForm SieSymError TruncationError",
+    "evidence": "Evidence weakest",
+    "functions": "TOKENS He Phi SignProduct gelu relu sigmoid softmax softplus token",
+    "parse": "parse_formula parse_number",
+    "parse_latex": "parse_latex",
+    "target": "Target",
+    "model": "ACTIVATION_VARIABLE Model attention_matrix formula_model linear_attention softmax_attention tied_network",
+    "paper_targets": "NamedTarget named_target named_targets",
+    "weierstrass": "Transform weierstrass_transform",
+    "expansion": "Coefficient HermiteExpansion",
+    "population_loss": "PopulationLoss population_loss",
+    "exponents": "InformationExponent SampleComplexity Stratum information_exponent sample_complexity",
+    "landscape": "Escape Landscape Visibility landscape",
+    "gradient_noise": "GradientNoise gradient_noise stability_rate",
+    "numeric": "NumericFunction NumericLoss numeric_function numeric_loss scalar_function",
+    "flow": "Flow FlowBatch gradient_flow gradient_flow_batch weak_recovery_time",
+    "latex": "Coefficients FlowEquation latex latex_document",
+    "plot": "plot_flow",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted([*_HOME_OF, "__version__"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    import_module("sie_sym.latex")
+    value = getattr(import_module(f"sie_sym.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Facade(ModuleType):
+    """A public name that is also a module's (`landscape`, `latex`, ...) means what is public, whoever imports first."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in _HOME_OF and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Facade

@@ -22,12 +22,12 @@ INTERRUPTED = 130
 class Commands(click.Group):
     """A group whose errors are one line on stderr, never a traceback."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, args: Any = None, prog_name: Any = None, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]
         """As click's, with this project's exit codes."""
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return super().main(args, prog_name, standalone_mode=False, **extra)
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
+            code = super().main(args, prog_name, standalone_mode=False, **extra)
             sys.stdout.flush()
             sys.exit(code if isinstance(code, int) else 0)
         except click.UsageError as error:

@@ -31,7 +31,7 @@ MOST_TOKENS = 100_000
 _TARGET = (
     click.option("-g", "--target", "target_text", required=True, metavar="FORMULA|@NAME", help="The target g(z1..zL)."),
     click.option(
-        "--tokens", type=click.IntRange(1, MOST_TOKENS), metavar="L", help="Sequence length (default: the largest token)."
+        "--tokens", type=click.IntRange(1, MOST_TOKENS), metavar="L", help="Sequence length (default: largest token)."
     ),
     click.option(
         "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable, exact."
@@ -45,12 +45,10 @@ _MODEL = (
     click.option(
         "--activation", metavar="NAME|FORMULA", help=f"sigma of a tied network: {', '.join(ACTIVATIONS)}, or sigma(u)."
     ),
-    click.option("--reduction", type=click.Choice(REDUCTIONS), help="What softmax attention returns (mean-trace: trace/sqrt L)."),
-    click.option("--encoding", metavar="C", help="Positional encoding, one number a token: 1,-1 (columns separated by ;)."),
+    click.option("--reduction", type=click.Choice(REDUCTIONS), help="Of softmax attention (mean-trace: trace/sqrt L)."),
+    click.option("--encoding", metavar="C", help="Positional encoding: 1,-1 (columns separated by ;)."),
     click.option("--inject", metavar="C", help="Fixed shift phi(z + c), one number a token: 1,0."),
-    click.option(
-        "--order", type=click.IntRange(0, 200), metavar="K", help="Last power of m kept of a loss that is an infinite sum."
-    ),
+    click.option("--order", type=click.IntRange(0, 200), metavar="K", help="Last power of m kept of an infinite sum."),
 )
 _OUTPUT = (
     click.option("--json", "as_json", is_flag=True, help="One JSON object."),
@@ -199,7 +197,7 @@ class Question:
                 raise FormulaError(f"{option} {text[:60]!r} has an empty entry: write one number a token, as in 1,-1")
             entry = parse_formula(part)
             if not hasattr(entry, "is_real") or tokens_of(entry):
-                raise FormulaError(f"{option} entry {part.strip()[:60]!r} is not a number: write e.g. 1, -1/2 or sqrt(2)")
+                raise FormulaError(f"{option} entry {part.strip()[:60]!r} is not a number: write e.g. -1/2, sqrt(2)")
             entries.append(entry)
         return entries
 
@@ -267,7 +265,7 @@ class Question:
         sigma = parse_formula(ACTIVATIONS.get(text, text), variables="u")
         if not sigma.has(ACTIVATION_VARIABLE):
             close = nearest(text, ACTIVATIONS)
-            raise FormulaError(f"the activation {text[:60]!r} does not read u: did you mean {close}? (or write sigma(u))")
+            raise FormulaError(f"the activation {text[:60]!r} does not read u: did you mean {close}? (or sigma(u))")
         return sigma
 
     # ---- parameters -------------------------------------------------------------------------------

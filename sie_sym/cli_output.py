@@ -329,12 +329,8 @@ def flow_answer(flow: Flow, loss: PopulationLoss, rate: float) -> Answer:
 
 def targets_answer(targets: Sequence[NamedTarget]) -> Answer:
     """The command `targets`."""
-    data = {
-        "targets": [
-            {"name": f"@{t.name}", "formula": t.formula, "tokens": t.tokens, "source": t.source, "description": t.description}
-            for t in targets
-        ]
-    }
+    keys = ("formula", "tokens", "source", "description")
+    data = {"targets": [{"name": f"@{t.name}", **{key: getattr(t, key) for key in keys}} for t in targets]}
     rows: list[Row] = [(f"@{t.name}", [t.formula, f"L = {t.tokens}; {t.source}: {t.description}"]) for t in targets]
     return Answer(data, rows)
 

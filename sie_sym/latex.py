@@ -28,7 +28,7 @@ from sie_sym.target import Target
 HERMITE = "He_k: probabilists' Hermite polynomials, He_2(x) = x^2 - 1, not normalised: E He_k^2 = k!."
 SETTING = "z*_l = <x_l, w*> and z_l = <x_l, w> + e_l: unit variances, covariance m, means 0 and e = C eps."
 LOSS = "R = E |g(z*) - phi(z)|^2: squared error without a factor 1/2 (arXiv:2506.02651, eq. 9)."
-TIME = "t = gamma * step / d for the update w <- w - gamma * gradient, then |w|^2 = d (arXiv:2506.02651, eq. 11 and 28)."
+TIME = "t = gamma * step / d, w <- w - gamma * gradient, then |w|^2 = d (arXiv:2506.02651, eq. 11 and 28)."
 TENSOR = "C_alpha = E[g(Z) He_alpha(Z)], g = sum_alpha C_alpha He_alpha / alpha! (arXiv:2506.02651, Thm 3)."
 NODES = {
     "SignProduct": "S(h, k; rho) = E sign(A) sign(B), A and B Gaussian, means h and k, unit variances, covariance rho.",
@@ -46,7 +46,7 @@ _DENSE_TOKENS = 8
 
 @dataclass(frozen=True)
 class Typeset:
-    """A result in LaTeX: its conventions (plain ASCII), its formulas (without delimiters), its remarks (plain ASCII)."""
+    """A result in LaTeX: its formulas (without delimiters), its conventions and remarks in plain ASCII."""
 
     title: str
     conventions: tuple[str, ...]
@@ -128,9 +128,7 @@ def typeset(result: object) -> Typeset:
 
 def _node_conventions(expressions: Iterable[sp.Basic]) -> tuple[str, ...]:
     present = {type(node).__name__ for e in expressions for node in sp.preorder_traversal(e)}
-    return tuple(text for name, text in NODES.items() if name in present) + (
-        (HERMITE,) if "He" in present else ()
-    )
+    return tuple(text for name, text in NODES.items() if name in present) + ((HERMITE,) if "He" in present else ())
 
 
 def _components(entries: Sequence[sp.Expr], shape: Sequence[int], letter: str = "z") -> str:
@@ -186,7 +184,7 @@ def _(target: Target) -> Typeset:
 
 @typeset.register
 def _(model: Model) -> Typeset:
-    shape = () if len(model.components) == 1 else (len(model.components),)
+    shape: tuple[int, ...] = () if len(model.components) == 1 else (len(model.components),)
     if len(model.components) == model.tokens**2 > 1:
         shape = (model.tokens, model.tokens)
     formulas = [rf"\varphi(z) = {_components(model.components, shape)}"]
@@ -196,7 +194,8 @@ def _(model: Model) -> Typeset:
         formulas.append(rf"e = C \varepsilon = {matrix(rows)} {overlaps}" if len(model.positional) > 1
                         else rf"e = C \varepsilon, \qquad C = {matrix(rows)}")  # fmt: skip
     if model.injection:
-        formulas.append(rf"\text{{injected: }} \varphi(z) = \varphi_0(z + c), \qquad c = {matrix([[c] for c in model.injection])}")
+        shift = matrix([[c] for c in model.injection])
+        formulas.append(rf"\text{{injected: }} \varphi(z) = \varphi_0(z + c), \qquad c = {shift}")
     return Typeset(
         f"Model ({model.family}) phi: R^{model.tokens} -> R^{len(model.components)}",
         (SETTING, "Encoding: rows P_l = sum_i C_li u_i / d, |u_i|^2 = d.", *_node_conventions(model.components)),
@@ -224,17 +223,18 @@ def _(found: InformationExponent) -> Typeset:
         except TruncationError as error:
             remarks.append(str(error))
     if found.strata:
-        cases = [
-            rf"{'?' if s.exponent is None else s.exponent} & \text{{{as_text(s.when, math=False)}}}" for s in found.strata
-        ]
+        exponents = ["?" if s.exponent is None else str(s.exponent) for s in found.strata]
+        whens = [as_text(s.when, math=False) for s in found.strata]
+        cases = [rf"{j} & \text{{{when}}}" for j, when in zip(exponents, whens, strict=True)]
         formulas.append(r"\mathrm{SIE}(g) = \begin{cases}" + r" \\ ".join(cases) + r"\end{cases}")
     samples = found.samples
+    value = "none" if found.exponent is None else str(found.exponent)
     if samples is not None:
         rate = {"d": "d", "d log(d)^2": r"d \log^2 d"}.get(samples.proved, f"d^{{{samples.proved[2:]}}}")
         sharp = r" \quad (\text{sharp: } d \log d)" if samples.sharp != samples.proved else ""
         formulas.append(rf"n = O_L\left({rate}\right){sharp}")
     return Typeset(
-        f"Sequence information exponent: {'none' if found.exponent is None else found.exponent} ({found.evidence.value})",
+        f"Sequence information exponent: {value} ({found.evidence.value})",
         (TENSOR, "SIE: arXiv:2506.02651, Def. 2; samples n to weak recovery: Thm 1.", HERMITE),
         (*typeset(found.target).formulas, *formulas, *tables),
         tuple(remarks),
@@ -305,9 +305,7 @@ def _(found: Landscape) -> Typeset:
         )
     seen = found.visible
     if seen.exponent is not None:
-        formulas.append(
-            rf"\min\{{ j \ge 1 : \langle C_j(g), C_j(\varphi) \rangle \ne 0 \}} = {seen.exponent}"
-        )
+        formulas.append(rf"\min\{{ j \ge 1 : \langle C_j(g), C_j(\varphi) \rangle \ne 0 \}} = {seen.exponent}")
     remarks = (
         f"Escape ({escape.kind or ('none' if escape.proved else 'undecided')}): {escape.reason}.",
         f"Visibility of the target without encoding: {seen.reason}.",

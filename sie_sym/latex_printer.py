@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
 
 from sie_sym.functions import TOKENS, token_index
 
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega "
-    "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega".split()
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|chi|psi|omega"
+    "|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega"
 )
 _NAME = re.compile(r"(?P<base>[A-Za-z]+)(?:_?(?P<digits>[0-9]+)|_(?P<word>[A-Za-z0-9]+))?")
 _LINE = 150
@@ -39,7 +38,7 @@ def symbol_name(name: str) -> str:
     base = match["base"]
     if base == "eps":
         letter = r"\varepsilon"
-    elif base in _GREEK:
+    elif _GREEK.fullmatch(base):
         letter = "\\" + base
     elif base == "e":
         letter = r"\mathsf{e}"  # a parameter, not the base of exp
@@ -50,7 +49,7 @@ def symbol_name(name: str) -> str:
     return f"{letter}_{{\\mathrm{{{match['word']}}}}}" if match["word"] else letter
 
 
-class Printer(LatexPrinter):
+class Printer(LatexPrinter):  # type: ignore[misc]
     """SymPy's printer with this project's names; tokens are written with `letter`."""
 
     def __init__(self, letter: str = "z") -> None:
@@ -61,7 +60,8 @@ class Printer(LatexPrinter):
         position = token_index(expr)
         return f"{self.letter}_{{{position}}}" if position is not None else symbol_name(expr.name)
 
-    _print_Dummy = _print_Symbol
+    def _print_Dummy(self, expr: sp.Dummy) -> str:
+        return self._print_Symbol(expr)
 
     def _print_Indexed(self, expr: sp.Indexed) -> str:
         letter = self.letter if expr.base == TOKENS else symbol_name(str(expr.base))
@@ -111,9 +111,7 @@ def display(left: str, expression: sp.Expr, *, letter: str = "z", relation: str 
         else:
             lines.append(signed if lines else text)
     lines[-1] += suffix
-    return (
-        rf"\begin{{aligned}} {left} {relation}{{}} & " + " \\\\\n& {} ".join(lines) + r" \end{aligned}"
-    )
+    return rf"\begin{{aligned}} {left} {relation}{{}} & " + " \\\\\n& {} ".join(lines) + r" \end{aligned}"
 
 
 _TEXT: dict[str, str] = {

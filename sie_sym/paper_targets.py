@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import sympy as sp
 
@@ -19,7 +20,7 @@ from sie_sym.model import attention_matrix
 from sie_sym.parse import parse_formula
 from sie_sym.target import Target
 
-Formula = sp.Expr | sp.MatrixBase
+Formula: TypeAlias = sp.Expr | sp.MatrixBase
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ _NAMED = (
     NamedTarget("he4", "sum(l, 1, L, He(4, z[l]))", "Fig. 1", "He_4 of every token, SIE 4"),
     NamedTarget("fig2", "4/3 + He(4,z1) + 2*He(4,z2)", "Fig. 2", "unequal He_4 with a mean, SIE 4", least=2),
     NamedTarget(
-        "he2-normalized", "sum(l, 1, L, He(2, z[l]))/sqrt(2)", "Figs. 3, 7, 10", "He_2 of every token over sqrt 2, SIE 2"
+        "he2-normalized", "sum(l, 1, L, He(2, z[l]))/sqrt(2)", "Figs. 3, 7, 10", "He_2 of every token / sqrt 2, SIE 2"
     ),
     NamedTarget("difference", "z1 - z2", "Fig. 11; App. E.4", "SIE 1, invisible to tied models", least=2),
     NamedTarget(

@@ -1,0 +1,180 @@
+r"""Figures of the results: the flow of the overlaps over the landscape it descends.
+
+matplotlib is an extra (`pip install 'sie-sym[plot]'`), imported when a figure is drawn; figures are objects of their
+own, without pyplot and its global state.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sie_sym.errors import MissingExtra, SieSymError
+from sie_sym.files import write_atomically
+from sie_sym.flow import Flow
+from sie_sym.latex_printer import printed
+from sie_sym.numeric import FloatArray, LossFunction, numeric_loss
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FORMATS = (".png", ".svg", ".pdf")
+# Blue for the semantic overlap, orange and its relatives for the positional ones: distinct to colour-blind eyes.
+_SEMANTIC, _POSITIONAL = "#0b5fa5", ("#d9730d", "#a63d8f", "#4b8b3b", "#7a6a00")
+_INK, _FAINT = "#222222", "#8a8a8a"
+_STYLE: dict[str, Any] = {
+    "font.size": 10,
+    "axes.titlesize": 10.5,
+    "axes.edgecolor": _FAINT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "mathtext.fontset": "cm",
+    "svg.hashsalt": "sie-sym",
+    "legend.frameon": False,
+}
+
+
+def check_path(path: str | Path) -> str:
+    """The format of a figure's file by its extension: png, svg or pdf.
+
+    Raises `SieSymError` for another extension and `MissingExtra` without matplotlib.
+
+    >>> check_path("flow.svg")
+    'svg'
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in FORMATS:
+        raise SieSymError(f"cannot draw {path}: unknown extension {suffix!r}; choose {', '.join(FORMATS)}")
+    _require_matplotlib()
+    return suffix[1:]
+
+
+def _require_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise MissingExtra("plot", "matplotlib") from None
+
+
+def plot_flow(flow: Flow, loss: Any, path: str | Path) -> Path:
+    r"""Draw a flow to `path` (.png, .svg or .pdf): the overlaps and R along t = gamma * step / d.
+
+    With one positional overlap a third panel shows the trajectory in the disk m^2 + eps^2 <= 1 over the contour lines
+    of R, with the principal directions of the Hessian at 0: downhill ones drawn, uphill ones dashed.
+
+    Raises `SieSymError` for other extensions and files that cannot be written, `MissingExtra` without matplotlib.
+    """
+    kind = check_path(path)
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    with matplotlib.rc_context(_STYLE):
+        figure = flow_figure(flow, loss)
+        FigureCanvasAgg(figure)
+        buffer = io.BytesIO()
+        # No date inside: the same flow gives the same file.
+        metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
+        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
+    return write_atomically(path, buffer.getvalue())
+
+
+def flow_figure(flow: Flow, loss: Any) -> Figure:
+    """The matplotlib figure of `plot_flow`, not yet drawn."""
+    _require_matplotlib()
+    from matplotlib.figure import Figure
+
+    numbers = numeric_loss(loss)
+    disk = len(flow.statistics) == 2
+    figure = Figure(figsize=(10.2, 4.6) if disk else (6.0, 4.8), layout="constrained")
+    grid = figure.add_gridspec(2, 2 if disk else 1, width_ratios=[1, 1.02] if disk else [1], height_ratios=[1.35, 1])
+    overlaps = figure.add_subplot(grid[0, 0])
+    descent = figure.add_subplot(grid[1, 0], sharex=overlaps)
+    _draw_overlaps(overlaps, flow)
+    _draw_descent(descent, flow)
+    if disk:
+        _draw_disk(figure, figure.add_subplot(grid[:, 1]), flow, numbers)
+    return figure
+
+
+def _draw_overlaps(axes: Axes, flow: Flow) -> None:
+    colours = (_SEMANTIC, *_POSITIONAL)
+    for i, symbol in enumerate(flow.statistics):
+        colour = colours[0] if i == 0 else _POSITIONAL[(i - 1) % len(_POSITIONAL)]
+        style = "-" if i <= len(_POSITIONAL) else "--"
+        axes.plot(flow.t, flow.states[:, i], style, color=colour, lw=2, label=f"${printed(symbol)}$")
+    low, high = float(flow.states.min()), float(flow.states.max())
+    margin = 0.06 * max(high - low, 1e-3)
+    axes.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
+    axes.axhline(0, color=_FAINT, lw=0.6, zorder=0)
+    axes.set_ylabel("overlaps")
+    axes.tick_params(labelbottom=False)
+    when = "" if flow.recovery_time is None else f" at $t = {flow.recovery_time:.4g}$"
+    axes.set_title(f"ended: {flow.ended}{when}", loc="left")
+    axes.legend(loc="best", ncols=min(3, len(flow.statistics)), handlelength=1.6)
+
+
+def _draw_descent(axes: Axes, flow: Flow) -> None:
+    axes.plot(flow.t, flow.losses, color=_INK, lw=1.6)
+    axes.set_ylabel("$R$")
+    axes.set_xlabel(r"$t = \gamma \cdot \mathrm{step} / d$")
+    axes.ticklabel_format(axis="y", useOffset=False)
+    if len(flow.t) > 1:
+        axes.set_xlim(float(flow.t[0]), float(flow.t[-1]))
+
+
+def _draw_disk(figure: Figure, axes: Axes, flow: Flow, loss: LossFunction) -> None:
+    from matplotlib.colors import BoundaryNorm
+    from matplotlib.patches import Circle
+
+    angles, radii = np.linspace(0, 2 * np.pi, 241), np.linspace(0, 1, 121)
+    eps, m = radii[:, None] * np.cos(angles), radii[:, None] * np.sin(angles)
+    values = np.broadcast_to(loss.value(m, eps), m.shape)
+    low, high = float(values.min()), float(values.max())
+    if high - low > 1e-12 * max(abs(high), 1):
+        # Levels by quantiles of area: a steep rim does not hide the flat middle.
+        weights = np.sort(np.repeat(values, np.rint(60 * radii).astype(int) + 1, axis=0).ravel())
+        levels = np.unique(np.quantile(weights, np.linspace(0, 1, 22)))
+        levels = levels[np.insert(np.diff(levels) > 1e-9 * (high - low), 0, True)]
+        # One shade a band, whatever its height.
+        shades = BoundaryNorm(levels, 256)
+        filled = axes.contourf(eps, m, values, levels=levels, cmap="YlGnBu_r", norm=shades, alpha=0.8)
+        axes.contour(eps, m, values, levels=levels, colors="white", linewidths=0.5)
+        bar = figure.colorbar(filled, ax=axes, shrink=0.85, pad=0.03, ticks=levels[:: max(1, len(levels) // 7)])
+        bar.ax.set_title("$R$", pad=6)
+        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        bar.outline.set_visible(False)
+    axes.add_patch(Circle((0, 0), 1, fill=False, color=_FAINT, lw=1))
+    _draw_curvatures(axes, loss)
+    path = flow.states
+    axes.plot(path[:, 1], path[:, 0], color="#c1121f", lw=2.2, solid_capstyle="round", label="flow", zorder=4)
+    axes.plot(*path[0, ::-1], "o", ms=6, mfc="white", mec="#c1121f", mew=1.6, label="start", zorder=5)
+    axes.plot(*path[-1, ::-1], "o", ms=7, color="#c1121f", label="end", zorder=5)
+    axes.set_aspect("equal")
+    axes.set(xlim=(-1.06, 1.06), ylim=(-1.06, 1.06), xticks=[-1, -0.5, 0, 0.5, 1], yticks=[-1, -0.5, 0, 0.5, 1])
+    positional, semantic = f"${printed(flow.statistics[1])}$", f"${printed(flow.statistics[0])}$"
+    axes.set(xlabel=f"{positional}  (positional)", ylabel=f"{semantic}  (semantic)")
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=5, handlelength=1.6, columnspacing=1.3)
+
+
+def _draw_curvatures(axes: Axes, loss: LossFunction) -> None:
+    """The principal directions of the Hessian at 0, downhill drawn and uphill dashed; flat ones are left out."""
+    hessian: FloatArray = np.asarray(loss.hessian(0.0, 0.0), dtype=float).reshape(2, 2)
+    curvatures, directions = np.linalg.eigh(hessian)
+    scale = float(np.abs(curvatures).max())
+    for curvature, (m, eps) in zip(curvatures, directions.T, strict=True):
+        if scale == 0 or abs(curvature) < 1e-9 * scale:
+            continue
+        down = curvature < 0
+        axes.plot(
+            [-0.42 * eps, 0.42 * eps], [-0.42 * m, 0.42 * m], linestyle="-" if down else (0, (2, 2)),
+            color=_INK, lw=1.6, zorder=3, label=f"curvature ${curvature:+.3g}$ at 0",
+        )  # fmt: skip
+
+
+__all__ = ["check_path", "flow_figure", "plot_flow"]
