@@ -43,12 +43,11 @@ def gradient_noise(loss: PopulationLoss, order: int = DEFAULT_ORDER) -> Gradient
     Raises `DomainError` for a phi with jumps, whose gradient has no finite variance, and `NoClosedForm` where a
     product leaves the closed class.
 
-    >>> from sie_sym.functions import He
     >>> from sie_sym.model import linear_attention
     >>> from sie_sym.population_loss import population_loss
     >>> from sie_sym.target import Target
     >>> gradient_noise(population_loss(Target.of(token(1)), linear_attention(1))).expression
-    -32*m**2 + 256
+    32*m**2 + 256
     """
     model, m = loss.model, loss.model.semantic
     targets = [written_out(component) for component in loss.target.components]

@@ -23,7 +23,7 @@ LINES = (
     "weierstrass parseval gaussian logistic spectral",
     "expansion",
     "population_loss spectral_loss",
-    "exponents landscape gradient_noise gain affine_landscape disk_minima phase_diagram",
+    "exponents escape landscape gradient_noise gain affine_landscape disk_minima phase_diagram",
     "codegen numeric",
     "drift flow fields draws_compiled chain chain_compiled sgd",
     "sweep audit",
