@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -20,6 +21,20 @@ import flint
 from flint import acb, arb, fmpq
 
 from sie_sym.balls import BallFunction
+
+@dataclass(frozen=True)
+class Integrand:
+    """A function of the plane times a weight on each axis: the weights are evaluated once a node, not once a pair."""
+
+    core: BallFunction
+    weights: tuple[Callable[[acb], acb], ...]
+
+    def __call__(self, z: Sequence[acb], analytic: bool) -> acb:
+        value = self.core(z, analytic)
+        for weight, coordinate in zip(self.weights, z, strict=True):
+            value = value * weight(coordinate)
+        return value
+
 
 _RHO = (2.0, 3.0, 4.5, 7.0, 11.0, 18.0)
 
@@ -104,7 +119,7 @@ def _certify(f: BallFunction, sides: tuple[_Side, _Side], axis: int, share: arb)
 
 
 def integrate_rectangle(
-    f: BallFunction,
+    f: Integrand,
     box: tuple[tuple[fmpq, fmpq], tuple[fmpq, fmpq]],
     tolerance: arb,
     cells: int = 4000,
@@ -158,12 +173,15 @@ def _wider(sides: tuple[_Side, _Side]) -> bool:
     return bool(sides[0].width >= sides[1].width)
 
 
-def _product_rule(f: BallFunction, sides: tuple[_Side, _Side], n: int, m: int) -> acb:
-    inner = sides[1].nodes(m)
+def _product_rule(f: Integrand, sides: tuple[_Side, _Side], n: int, m: int) -> acb:
+    rows, columns = (
+        [(z, weight(z) * w) for z, w in side.nodes(k)]
+        for weight, side, k in zip(f.weights, sides, (n, m), strict=True)
+    )
     total = acb(0)
-    for x, weight in sides[0].nodes(n):
+    for x, outer in rows:
         row = acb(0)
-        for y, w in inner:
-            row += f((x, y), False) * w
-        total += row * weight
+        for y, inner in columns:
+            row += f.core((x, y), False) * inner
+        total += row * outer
     return total

@@ -18,7 +18,7 @@ import sympy as sp
 from flint import acb, arb, fmpq
 
 from sie_sym.balls import NOT_ANALYTIC, BallFunction, compile_ball, evaluate, working_precision
-from sie_sym.cubature import integrate_interval, integrate_rectangle
+from sie_sym.cubature import Integrand, integrate_interval, integrate_rectangle
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
 from sie_sym.functions import He, relu, token, token_index
 from sie_sym.growth import tokens_in, truncation
@@ -197,18 +197,20 @@ class GaussianExpectation(sp.Expr):
         return value, arguments
 
     def _eval_evalf(self, prec: int) -> sp.Expr | None:
+        """The middle of a ball, with as many bits as the ball proves; unevaluated when it proves none."""
         if self.free_symbols:
             return None
         if self.vanishes_by_parity():
             return sp.Integer(0)
-        limit = _LARGEST_PRECISION.get(len(self.tokens), 0)
+        limit = max(_LARGEST_PRECISION.get(len(self.tokens), 0), prec + 8)
         bits = prec + 8
-        while True:
-            ball = _enclose_constant(self, bits)
-            if ball.rel_accuracy_bits() >= prec or 2 * bits > max(limit, prec + 8):
-                mantissa, exponent = ball.mid().man_exp()
-                return sp.Float._new((int(mantissa < 0), *_normal(abs(int(mantissa)), int(exponent))), prec)
-            bits *= 2
+        while (ball := _enclose_constant(self, bits)).rel_accuracy_bits() < prec and bits < limit:
+            bits = min(4 * bits, limit)
+        known = min(prec, int(ball.rel_accuracy_bits()))
+        if known < 1:
+            return None
+        mantissa, exponent = map(int, ball.mid().man_exp())
+        return sp.Float((int(mantissa < 0), abs(mantissa), exponent, abs(mantissa).bit_length()), precision=known)
 
     def vanishes_by_parity(self) -> bool:
         """Proved zero because the integrand, weight included, is odd under Z -> -Z at t = 0."""
@@ -217,10 +219,6 @@ class GaussianExpectation(sp.Expr):
         flipped = self.integrand.xreplace({s: -s for s in self.tokens})
         parity = (-1) ** sum(self.weights.values())
         return vanishes_identically(self.integrand + parity * flipped)
-
-
-def _normal(mantissa: int, exponent: int) -> tuple[int, int, int]:
-    return mantissa, exponent, mantissa.bit_length()
 
 
 def _index(symbol: sp.Symbol) -> int:
@@ -376,8 +374,7 @@ def _enclose_node(
         node.integrand, weights, dict(zip(tokens, means, strict=True)), tolerance / 2, values
     )
     shift = {s: sp.Dummy(real=True) for s in tokens}
-    weight = sp.Mul(*(He(w, s) for s, w in weights.items() if w))
-    density = sp.exp(-sp.Add(*(s**2 for s in tokens)) / 2) / sp.sqrt((2 * sp.pi) ** len(tokens))
+    densities = tuple(_weighted_density(weights[s]) for s in tokens)
     fixed = [*map(acb, means), *values.values()]
     axes = [
         _intervals(_breaks(node.integrand, s, mean, values), fmpq(-radius), fmpq(radius))
@@ -390,11 +387,12 @@ def _enclose_node(
         sides = {s: (side, mean) for s, side, mean in zip(tokens, region, means, strict=True)}
         h = node.integrand if thin else _branch(node.integrand, sides, values)
         shifted = h.xreplace({s: s + shift[s] for s in tokens})
-        program = compile_ball(shifted * weight * density, (*tokens, *shift.values(), *values))
+        program = compile_ball(shifted, (*tokens, *shift.values(), *values))
 
-        def integrand(z: Sequence[acb], analytic: bool, program: BallFunction = program) -> acb:
+        def core(z: Sequence[acb], analytic: bool, program: BallFunction = program) -> acb:
             return program((*z, *fixed), analytic)
 
+        integrand = Integrand(core, densities)
         if thin:
             part = integrand([acb(arb(s.low).union(arb(s.high))) for s in region], False)
             part *= math.prod((arb(s.high - s.low) for s in region), start=arb(1))
@@ -409,6 +407,13 @@ def _enclose_node(
     if not total.is_finite():
         raise DomainError(f"{node} has no finite enclosure: {node.integrand} is unbounded inside the box")
     return total
+
+
+def _weighted_density(degree: int) -> Callable[[acb], acb]:
+    """He_degree(Z) times the normal density, as an entire ball function."""
+    z = token(1)
+    program = compile_ball(He(degree, z) * sp.exp(-(z**2) / 2) / sp.sqrt(2 * sp.pi), (z,))
+    return lambda ball: program((ball,), True)
 
 
 # --- kinks that run along an axis ---------------------------------------------------------------------------------
