@@ -17,6 +17,7 @@ from sie_sym.escape import MAX_ORDER, Escape, Taylor, escape_from_zero
 from sie_sym.evidence import Evidence
 from sie_sym.parseval import contraction
 from sie_sym.population_loss import PopulationLoss
+from sie_sym.symmetry import orthogonal_tensors
 from sie_sym.weierstrass import RidgeTransform, Transform, weierstrass_transform
 
 
@@ -87,13 +88,14 @@ def landscape(loss: PopulationLoss) -> Landscape:
 def visibility(loss: PopulationLoss) -> Visibility:
     """The order at which the model without encoding sees the target (the richness check of Prop. 1).
 
-    Proved absent when one side is a polynomial whose orders are exhausted, or when phi reads one linear form along
-    which G g is constant (App. E.4: g = z1 - z2 or z1^2 - z2^2 and a tied phi).
+    Proved absent when one side is a polynomial whose orders are exhausted, when a symmetry tells g and phi apart, or
+    when phi reads one linear form along which G g is constant (App. E.4: g = z1 - z2 or z1^2 - z2^2, a tied phi).
     """
-    pairs = [
-        (weierstrass_transform(g), weierstrass_transform(phi))
-        for g, phi in zip(loss.target.components, loss.model.components, strict=True)
-    ]
+    functions = list(zip(loss.target.components, loss.model.components, strict=True))
+    symmetries = [orthogonal_tensors(g, phi) for g, phi in functions]
+    if None not in symmetries:
+        return Visibility(None, True, "; ".join(dict.fromkeys(filter(None, symmetries))))
+    pairs = [(weierstrass_transform(g), weierstrass_transform(phi)) for g, phi in functions]
     limits = [_joint_degree(g, phi) for g, phi in pairs]
     finite = [limit for limit in limits if limit is not None]
     complete = len(finite) == len(limits)
