@@ -14,7 +14,7 @@ from zlib import crc32
 
 import sympy as sp
 
-from sie_sym.functions import He, Phi, gelu, relu, sigmoid, softplus
+from sie_sym.functions import He, Phi, RealFunction, gelu, relu, sigmoid, softplus
 
 Signs = frozenset[int]
 Ranges = Mapping[sp.Symbol, range]
@@ -35,8 +35,11 @@ def constant_value(constant: sp.Expr) -> sp.Expr | None:
     if constant.is_Rational:
         return constant
     value = constant.evalf(15, maxn=60)
-    # SymPy marks a value without a single right digit by a precision of one bit.
-    return value if value.is_Float and value._prec > 1 else None
+    # SymPy marks a value without a single right digit by a precision of one bit; our own nodes know no such mark.
+    undecided = not value.is_Float or value._prec == 1
+    if undecided or (constant.has(RealFunction) and abs(value) < sp.Rational(1, 10**6)):
+        return None
+    return value
 
 
 def signs(expression: sp.Expr, ranges: Ranges) -> Signs:
@@ -79,6 +82,8 @@ def _structural_signs(expression: sp.Expr, ranges: Ranges) -> Signs:
     if isinstance(expression, (sp.Max, sp.Min)):
         choose = max if isinstance(expression, sp.Max) else min
         return frozenset(map(choose, product(*(signs(argument, ranges) for argument in arguments))))
+    if isinstance(expression, sp.log):
+        return signs(arguments[0] - 1, ranges)
     if isinstance(expression, He):
         value = None if expression.free_symbols else _polynomial_value(expression)
         if value is not None:

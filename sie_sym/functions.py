@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import sympy as sp
+from mpmath.libmp import prec_to_dps
 
 TOKENS = sp.IndexedBase("z", real=True)
 """`TOKENS[l]` is the l-th token where l is the index of a structured sum or product."""
@@ -48,6 +49,17 @@ class RealFunction(sp.Function):
     def _eval_is_real(self) -> bool | None:
         return all(argument.is_real for argument in self.args) or None
 
+    def _definition(self) -> sp.Expr | None:
+        """The function in terms of SymPy's own, for numerical evaluation only."""
+        return None
+
+    def _eval_evalf(self, prec: int) -> sp.Expr | None:
+        definition = self._definition() if self.is_number else None
+        if definition is None:
+            return super()._eval_evalf(prec)
+        value = definition.evalf(prec_to_dps(prec) + 5)
+        return value.evalf(prec_to_dps(prec)) if value.is_Float or value.is_Rational else None
+
 
 class He(RealFunction):
     r"""Probabilists' Hermite polynomial He_k(x): He_0 = 1, He_1 = x, He_{k+1} = x He_k - k He_{k-1}.
@@ -64,6 +76,20 @@ class He(RealFunction):
         if argindex != 2:
             raise sp.ArgumentIndexError(self, argindex)
         return k * He(k - 1, x) if k != 0 else sp.Integer(0)
+
+    def _eval_evalf(self, prec: int) -> sp.Expr | None:
+        k, x = self.args
+        if not (self.is_number and k.is_Integer):
+            return None
+        # Where the recurrence cancels, |x| < 2 sqrt k, its terms stay below 2^(10 k).
+        dps = prec_to_dps(prec)
+        x = x if x.is_Rational else x.evalf(dps + 20 + 3 * int(k))
+        if not (x.is_Rational or x.is_Float):
+            return None
+        previous, current = sp.Integer(0), sp.Integer(1)
+        for n in range(int(k)):
+            previous, current = current, x * current - n * previous
+        return current.evalf(dps)
 
     def _eval_expand_func(self, **hints: Any) -> sp.Expr:
         k, x = self.args
@@ -95,6 +121,9 @@ class relu(RealFunction):
         """The step function (1/2 at 0)."""
         return sp.Heaviside(self.args[0])
 
+    def _definition(self) -> sp.Expr:
+        return sp.Max(self.args[0], 0)
+
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         return _raised(rf"\mathrm{{relu}}\left({printer.doprint(self.args[0])}\right)", exp)
 
@@ -107,6 +136,9 @@ class Phi(RealFunction):
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """The standard normal density."""
         return sp.exp(-(self.args[0] ** 2) / 2) / sp.sqrt(2 * sp.pi)
+
+    def _definition(self) -> sp.Expr:
+        return sp.erfc(-self.args[0] / sp.sqrt(2)) / 2
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         return _raised(rf"\Phi\left({printer.doprint(self.args[0])}\right)", exp)
@@ -122,6 +154,9 @@ class gelu(RealFunction):
         x = self.args[0]
         return Phi(x) + x * sp.exp(-(x**2) / 2) / sp.sqrt(2 * sp.pi)
 
+    def _definition(self) -> sp.Expr:
+        return self.args[0] * Phi(self.args[0])
+
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         return _raised(rf"\mathrm{{gelu}}\left({printer.doprint(self.args[0])}\right)", exp)
 
@@ -135,6 +170,9 @@ class sigmoid(RealFunction):
         """sigmoid (1 - sigmoid)."""
         return self * (1 - self)
 
+    def _definition(self) -> sp.Expr:
+        return 1 / (1 + sp.exp(-self.args[0]))
+
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         return _raised(rf"\mathrm{{sigmoid}}\left({printer.doprint(self.args[0])}\right)", exp)
 
@@ -147,6 +185,12 @@ class softplus(RealFunction):
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """The sigmoid."""
         return sigmoid(self.args[0])
+
+    def _definition(self) -> sp.Expr:
+        # log(1 + y) = 2 artanh(y / (2 + y)): SymPy evaluates log(1 + exp(-100)) to 0.
+        x = self.args[0]
+        small = sp.exp(-sp.Abs(x))
+        return sp.Max(x, 0) + 2 * sp.atanh(small / (2 + small))
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         return _raised(rf"\mathrm{{softplus}}\left({printer.doprint(self.args[0])}\right)", exp)

@@ -88,12 +88,13 @@ class _Parser(Cursor):
         self.end()
         return self.builder.matrix(rows, start)
 
-    def expression(self) -> Value:
+    def expression(self, factors: list[Value] | None = None) -> Value:
+        """A sum, the factors of its first term read before if given."""
         start = self.head.position
-        terms = []
-        negative = self.head.kind in ("+", "-") and self.take().kind == "-"
+        negative = not factors and self.head.kind in ("+", "-") and self.take().kind == "-"
+        terms: list[Value] = []
         while True:
-            term = self.term()
+            term = self.builder.multiply(factors, start) if factors and not terms else self.term()
             terms.append(self.builder.negate(term) if negative else term)
             if self.head.kind not in ("+", "-"):
                 return self.builder.add(terms, start)
@@ -101,6 +102,9 @@ class _Parser(Cursor):
 
     def term(self) -> Value:
         start = self.head.position
+        return self.builder.multiply(self.factors(), start)
+
+    def factors(self) -> list[Value]:
         factors = [self.factor()]
         divided = False
         while True:
@@ -117,7 +121,7 @@ class _Parser(Cursor):
                 self.check_juxtaposition(divided)
                 factors.append(self.factor())
             else:
-                return self.builder.multiply(factors, start)
+                return factors
 
     def starts_factor(self) -> bool:
         kind = self.head.kind
@@ -174,6 +178,21 @@ class _Parser(Cursor):
         self.expect(closing, "balance the delimiters")
         return value
 
+    def part(self) -> list[Value]:
+        """A numerator or denominator in factors: the product 2 (x + 1) on its own would be distributed by SymPy."""
+        opening = self.head
+        if opening.kind != "{":
+            return [self.script()]
+        self.take()
+        outside, self.bars = self.bars, 0
+        with self.builder.nested(opening.position):
+            found = [] if self.head.kind in ("+", "-") else self.factors()
+            if not found or self.head.kind in ("+", "-"):
+                found = [self.expression(found)]
+        self.bars = outside
+        self.expect("}", "balance the delimiters")
+        return found
+
     def absolute(self) -> Value:
         opening = self.take()
         closing = CLOSING.get(opening.kind, "|")
@@ -196,10 +215,9 @@ class _Parser(Cursor):
             return self.braced()
         if head.kind in (r"\frac", r"\dfrac", r"\tfrac"):
             self.take()
-            numerator = self.script()
-            return self.builder.multiply(
-                [numerator, self.builder.reciprocal(self.script(), head.position)], head.position
-            )
+            numerator = self.part()
+            denominator = [self.builder.reciprocal(factor, head.position) for factor in self.part()]
+            return self.builder.multiply([*numerator, *denominator], head.position)
         if head.kind == r"\sqrt":
             return self.root()
         if head.kind in (r"\sum", r"\prod"):
