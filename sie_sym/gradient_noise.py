@@ -90,13 +90,13 @@ class _Pairing:
 def _pair(a: sp.Expr, b: sp.Expr, m: sp.Symbol, order: int) -> _Pairing:
     """E a(z*) b(z), z* and z with correlation m token by token."""
     left, right = weierstrass_transform(a), weierstrass_transform(b)
-    require_square_integrable(a, left)
-    require_square_integrable(b, right)
     degrees = [side.degree for side in (left, right) if side.degree is not None]
     last = min(degrees) if degrees else order
     value = sp.Add(*(m**k * contraction(left, right, k) for k in range(last + 1)))
     if degrees:
         return _Pairing(value, sp.Integer(0))
+    require_square_integrable(a, left)
+    require_square_integrable(b, right)
     tails = [
         second_moment(side) - sp.Add(*(contraction(side, side, k) for k in range(last + 1))) for side in (left, right)
     ]

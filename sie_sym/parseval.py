@@ -6,7 +6,7 @@ r"""Inner products of L^2(N(0, I)) from the transforms of two functions (Parseva
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import sympy as sp
 
@@ -46,20 +46,19 @@ def contraction(left: Transform, right: Transform, k: int) -> sp.Expr:
                 return sp.Integer(0)
             return sp.expand(value * other.along(dict(one.direction), k)[k] / math.factorial(k))
     if isinstance(left, SumTransform) or isinstance(right, SumTransform):
-        return sp.expand(sp.Add(*(contraction(a, b, k) for a, b in _overlapping(left, right))))
+        a, b = (side.parts if isinstance(side, SumTransform) else (side,) for side in (left, right))
+        return sp.expand(sp.Add(*(contraction(a[i], b[j], k) for i, j in _overlapping(a, b))))
     return sp.expand(inner_product(left.derivatives(k), right.derivatives(k)))
 
 
-def _overlapping(left: Transform, right: Transform) -> Iterator[tuple[Transform, Transform]]:
-    """The pairs of parts that share a token."""
-    parts = [side.parts if isinstance(side, SumTransform) else (side,) for side in (left, right)]
+def _overlapping(left: Sequence[Transform], right: Sequence[Transform]) -> Iterator[tuple[int, int]]:
+    """The numbers of the parts that share a token."""
     readers: dict[int, list[int]] = {}
-    for number, part in enumerate(parts[1]):
+    for number, part in enumerate(right):
         for l in part.tokens:
             readers.setdefault(l, []).append(number)
-    for part in parts[0]:
-        for number in sorted({n for l in part.tokens for n in readers.get(l, ())}):
-            yield part, parts[1][number]
+    for i, part in enumerate(left):
+        yield from ((i, j) for j in sorted({n for l in part.tokens for n in readers.get(l, ())}))
 
 
 def function_of(transform: Transform) -> sp.Expr:
@@ -99,12 +98,13 @@ def second_moment(transform: Transform) -> sp.Expr:
         case ProductTransform(parts):
             return sp.expand(sp.Mul(*(second_moment(part) for part in parts)))
         case SumTransform(parts):
-            means = {id(part): part.coefficient(()) for part in parts}
-            total = sp.Add(*means.values()) ** 2
+            means = [part.coefficient(()) for part in parts]
             covariances = [
-                _mixed_moment(a, b) - means[id(a)] * means[id(b)] for a, b in _overlapping(transform, transform)
+                (1 if i == j else 2) * (_mixed_moment(parts[i], parts[j]) - means[i] * means[j])
+                for i, j in _overlapping(parts, parts)
+                if i <= j
             ]
-            return sp.expand(total + sp.Add(*covariances))
+            return sp.expand(sp.Add(*means) ** 2 + sp.Add(*covariances))
     if transform.degree is not None:
         orders = range(transform.degree + 1)
         return sp.expand(sp.Add(*(contraction(transform, transform, k) for k in orders)))

@@ -132,8 +132,6 @@ def _check_compatible(target: Target, model: Model) -> None:
             f"the target has {len(target.components)} outputs and the model {len(model.components)}: they must match "
             "(choose another --reduction, or a target of that shape)"
         )
-    clash = set(target.parameters) & set(model.statistics)
+    clash = {*target.parameters, *model.parameters} & set(model.statistics)
     if clash:
-        raise FormulaError(
-            f"the parameter {', '.join(map(str, clash))} of the target is the name of an overlap: rename it"
-        )
+        raise FormulaError(f"the parameter {', '.join(sorted(map(str, clash)))} is the name of an overlap: rename it")
