@@ -34,12 +34,13 @@ _HOMES = {
     "gradient_noise": "GradientNoise gradient_noise stability_rate",
     "numeric": "NumericFunction NumericLoss numeric_function numeric_loss scalar_function",
     "flow": "Flow FlowBatch gradient_flow gradient_flow_batch weak_recovery_time",
-    "latex": "Coefficients FlowEquation latex latex_document",
+    "tables": "Coefficients",
+    "latex": "FlowEquation latex latex_document",
     "plot": "plot_flow",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
-__all__ = sorted([*_HOME_OF, "__version__"])  # noqa: PLE0605
+__all__ = sorted([*_HOME_OF, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -102,11 +102,14 @@ def assignments(texts: Sequence[str], what: str) -> dict[str, sp.Expr]:
     for text in texts:
         name, equals, number = text.partition("=")
         name = name.strip()
-        if not equals or not name:
+        if not equals or not name or not number.strip():
             raise FormulaError(f"{what} {text[:60]!r} is not NAME=VALUE: write e.g. {what} a=0.76")
         if name in values:
             raise FormulaError(f"{what} gives {name[:60]} twice: give it one value")
-        values[name] = parse_number(number)
+        try:
+            values[name] = parse_number(number)
+        except FormulaError as error:
+            raise FormulaError(f"{what} {name[:60]}: {error}") from None
     return values
 
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from sie_sym.population_loss import PopulationLoss
     from sie_sym.target import Target
 
-LONGEST_TABLE = 20_000
-"""The largest number of exponents (entries times tokens) that a printed tensor may have."""
 _TEXT_ROWS = 40
 
 Row = tuple[str, str | Sequence[str]]
@@ -46,7 +44,7 @@ class Answer:
 
     def json(self) -> str:
         """One JSON object."""
-        return json.dumps(self.data, allow_nan=False, ensure_ascii=False)
+        return json.dumps(self.data, allow_nan=False)
 
     def text(self, styled: bool = False) -> str:
         """A label and its lines, aligned; labels are bold where `styled`."""
@@ -106,15 +104,11 @@ def _components(values: Sequence[Any]) -> str | list[str]:
     return texts[0] if len(texts) == 1 else texts
 
 
-def _entries(
-    table: Mapping[MultiIndex, Sequence[sp.Expr]], tokens: int
-) -> tuple[dict[str, str | list[str]], str | None]:
-    """{"[1, 4]": value} in dense multi-indices, or {} with the reason."""
+def _entries(table: Mapping[MultiIndex, Sequence[sp.Expr]], tokens: int) -> dict[str, str | list[str]]:
+    """{"[1, 4]": value} in dense multi-indices."""
     from sie_sym.hermite import dense
 
-    if len(table) * tokens > LONGEST_TABLE:
-        return {}, f"{len(table)} entries of {tokens} tokens are too many to print"
-    return {str(dense(alpha, tokens)): _components(values) for alpha, values in table.items()}, None
+    return {str(dense(alpha, tokens)): _components(values) for alpha, values in table.items()}
 
 
 def _target_rows(target: Target) -> list[Row]:
@@ -146,16 +140,14 @@ def _when(conditions: Sequence[sp.Expr]) -> list[Row]:
 
 def exponent_answer(found: InformationExponent) -> Answer:
     """The command `sie`."""
-    from sie_sym.hermite import dense
+    from sie_sym.tables import leading_entries
 
+    entries: dict[str, str | list[str]] = {}
     omitted = None
     try:
-        tensors = found.leading_tensors()
-        alphas = sorted(set().union(*tensors), key=lambda alpha: [-n for n in dense(alpha, found.target.tokens)])
-        table = {alpha: [tensor.get(alpha, 0) for tensor in tensors] for alpha in alphas}
-        entries, omitted = _entries(table, found.target.tokens)
+        entries = _entries(leading_entries(found), found.target.tokens)
     except TruncationError as error:
-        entries, omitted = {}, str(error)
+        omitted = str(error)
     strata = [{"sie": s.exponent, "when": s.when, **({"note": s.note} if s.note else {})} for s in found.strata]
     samples = found.samples
     conditions = found.expansion.conditions
@@ -189,9 +181,14 @@ def exponent_answer(found: InformationExponent) -> Answer:
 def expansion_answer(target: Target, expansion: HermiteExpansion, order: int) -> Answer:
     """The command `expand`."""
     from sie_sym.evidence import Evidence
-    from sie_sym.latex import Coefficients
+    from sie_sym.tables import Coefficients
 
-    entries, omitted = _entries(expansion.table(order), target.tokens)
+    table, omitted = Coefficients(expansion, order), None
+    entries: dict[str, str | list[str]] = {}
+    try:
+        entries = _entries(table.entries, target.tokens)
+    except TruncationError as error:
+        omitted = str(error)
     transforms = [transform.expression() for transform in expansion.transforms]
     data = {
         "coefficients": entries,
@@ -208,7 +205,7 @@ def expansion_answer(target: Target, expansion: HermiteExpansion, order: int) ->
         ("C_alpha", [*_listed(entries, omitted), *zeros]),
         ("evidence", Evidence.EXACT.value),
     ]
-    return Answer(data, [*rows, *_when(expansion.conditions)], (Coefficients(expansion, order),))
+    return Answer(data, [*rows, *_when(expansion.conditions)], (table,))
 
 
 def require_numbers(loss: PopulationLoss) -> None:

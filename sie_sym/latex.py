@@ -23,6 +23,7 @@ from sie_sym.landscape import Landscape
 from sie_sym.latex_printer import as_text, display, matrix, printed
 from sie_sym.model import Model
 from sie_sym.population_loss import PopulationLoss
+from sie_sym.tables import Coefficients, leading_entries
 from sie_sym.target import Target
 
 HERMITE = "He_k: probabilists' Hermite polynomials, He_2(x) = x^2 - 1, not normalised: E He_k^2 = k!."
@@ -68,14 +69,6 @@ class Typeset:
             steps = [rf"\item {as_text(remark)}" for remark in self.remarks]
             lines += [r"\begin{enumerate}", *steps, r"\end{enumerate}"]
         return lines
-
-
-@dataclass(frozen=True)
-class Coefficients:
-    """The Hermite coefficients of an expansion up to an order, as a table to typeset."""
-
-    expansion: HermiteExpansion
-    order: int
 
 
 @dataclass(frozen=True)
@@ -214,12 +207,7 @@ def _(found: InformationExponent) -> Typeset:
     else:
         formulas = [f"{definition} = {found.exponent}"]
         try:
-            tensors = found.leading_tensors()
-            alphas = sorted(set().union(*tensors), key=lambda alpha: [-n for n in dense(alpha, found.target.tokens)])
-            if len(alphas) > 200:
-                raise TruncationError(f"the leading tensor has {len(alphas)} entries, too many to typeset")
-            entries = {alpha: [t.get(alpha, sp.Integer(0)) for t in tensors] for alpha in alphas}
-            tables = _table(entries, found.target.tokens)
+            tables = _table(leading_entries(found), found.target.tokens)
         except TruncationError as error:
             remarks.append(str(error))
     if found.strata:
@@ -260,7 +248,7 @@ def _(expansion: HermiteExpansion) -> Typeset:
 @typeset.register
 def _(table: Coefficients) -> Typeset:
     general = typeset(table.expansion)
-    rows = _table(table.expansion.table(table.order), table.expansion.tokens)
+    rows = _table(table.entries, table.expansion.tokens)
     return Typeset(
         f"Hermite coefficients up to order {table.order}; those not listed are zero",
         general.conventions,
@@ -391,4 +379,4 @@ def _attach(kinds: Iterable[type]) -> None:
 _attach(kind for kind in typeset.registry if kind is not object)
 
 
-__all__ = ["Coefficients", "FlowEquation", "Typeset", "latex", "latex_document", "typeset"]
+__all__ = ["FlowEquation", "Typeset", "latex", "latex_document", "typeset"]

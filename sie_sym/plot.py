@@ -26,7 +26,7 @@ FORMATS = (".png", ".svg", ".pdf")
 # Blue for the semantic overlap, orange and its relatives for the positional ones: distinct to colour-blind eyes.
 _SEMANTIC, _POSITIONAL = "#0b5fa5", ("#d9730d", "#a63d8f", "#4b8b3b", "#7a6a00")
 _INK, _FAINT = "#222222", "#8a8a8a"
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10.5,
     "axes.edgecolor": _FAINT,
@@ -159,7 +159,9 @@ def _draw_disk(figure: Figure, axes: Axes, flow: Flow, loss: LossFunction) -> No
     axes.set(xlabel=f"{positional}  (positional)", ylabel=f"{semantic}  (semantic)")
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=5, handlelength=1.6, columnspacing=1.3)
+    figure.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper right", ncols=5, handlelength=1.6, columnspacing=1.3
+    )
 
 
 def _draw_curvatures(axes: Axes, loss: LossFunction) -> None:

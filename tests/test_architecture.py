@@ -27,7 +27,7 @@ LINES = (
     "codegen numeric",
     "drift flow fields draws_compiled chain chain_compiled sgd",
     "sweep audit",
-    "latex_printer latex plot report",
+    "tables latex_printer latex plot report",
     "cli_options cli_output cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
