@@ -130,6 +130,7 @@ def test_one_step_is_the_projected_step(name: str, dimension: int, batch: int, l
     exact, error = fields.response(goals, fields.read(z))
     exact = exact / (2 * np.sqrt(error)) if loss == "frobenius" else exact
     exact = np.repeat(exact / np.sqrt(fields.tokens), fields.tokens, axis=0) if fields.summed else exact
+    assert exact == pytest.approx(delta, rel=1e-5, abs=1e-6)
     normals, lengths = project_tied(fields, w, frame, sample, exact)
     m, eps = state[:1, None].copy(), state[1:, None].copy()
     tied_step(
@@ -177,6 +178,7 @@ def test_one_untied_step_is_the_projected_step(name: str, dimension: int, batch:
     delta, error = fields.response(fields.target(np.ascontiguousarray(a)), fields.read(z))
     delta = delta / (2 * np.sqrt(error)) if loss == "frobenius" else delta
     delta = np.repeat(delta / np.sqrt(tokens), tokens, axis=0) if fields.summed else delta
+    assert delta == pytest.approx(differences(fields, a, z, loss), rel=1e-5, abs=1e-6)
     left = np.einsum("lb,bld->ld", delta, sample)
     left -= np.outer(left @ frame[0], frame[0]) / dimension
     left -= (left * rest).sum(axis=1, keepdims=True) * rest / dimension
