@@ -215,3 +215,29 @@ def test_three_tokens_against_monte_carlo():
         deviation = squares.std() / math.sqrt(squares.size)
         assert abs(float(loss.value(m, eps)) - squares.mean()) <= 4 * deviation + loss.error(m, eps)
         assert loss.error(m, eps) < 1e-5
+
+
+def test_truncation_bound_is_attained_by_a_single_hermite_polynomial():
+    # g = phi = He_5(z1): R = 240 - 240 m^5, and the order 4 knows nothing of it
+    def he5(z):
+        return z[:1] ** 5 - 10 * z[:1] ** 3 + 15 * z[:1]
+
+    loss = spectral_loss(he5, he5, np.zeros((1, 0)), order=4)
+    m = np.array([0.3, -0.8, 1.0])
+    true_error = np.abs(loss.value(m) - (240 - 240 * m**5))
+    np.testing.assert_allclose(true_error, 240 * np.abs(m) ** 5, rtol=1e-9)
+    np.testing.assert_allclose(loss.error(m), true_error, rtol=1e-6)
+    assert (loss.error(m) >= true_error * (1 - 1e-12)).all()
+
+
+@pytest.mark.parametrize("nodes", [18, 24, 32, 44, 60])
+def test_error_covers_coarse_quadrature(nodes):
+    coarse = spectral_loss(mixture(0.3, 0.9), softmax_matrix, OPPOSITE, order=20, nodes=nodes)
+    fine = spectral_loss(mixture(0.3, 0.9), softmax_matrix, OPPOSITE, order=20, nodes=200)
+    m, eps = np.meshgrid(np.linspace(-1, 1, 21), np.linspace(-1, 1, 41))
+    difference = np.abs(coarse.value(m, eps) - fine.value(m, eps))
+    # the truncation is common to both and no part of the difference
+    bare = 2 * (np.polynomial.polynomial.polyval(np.abs(m), coarse.overlap_error) + coarse.norm_error)
+    assert (difference <= bare).all()
+    at_start = np.abs(coarse.overlap[..., 2:5] - fine.overlap[..., 2:5]).max(axis=0)
+    assert (at_start <= coarse.overlap_error[2:5]).all()
