@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from sie_sym import chain, chain_compiled, checkpoint
+from sie_sym import chain, chain_compiled, checkpoint, sgd
 from sie_sym.chain import StepConstants, tied_step, untied_step
 from sie_sym.chain_compiled import numba_advance
 from sie_sym.draws import StreamDraws
@@ -357,6 +357,20 @@ def test_workers_do_not_change_a_bit(workers: int) -> None:
     other = run_sgd(fields, SGDSettings(100, 0.05, 40, 70, seed=5, batch=2, threshold=0.4, block=16))
     assert not np.isin(one.m, other.m).any()
     assert len(np.unique(one.m)) == 70  # no two replicas share a stream
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_drawing_fewer_steps_at_once_does_not_change_a_bit(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    if engine == "numba":
+        pytest.importorskip("numba")
+    fields = CASES["linear attention, two directions"]
+    settings = SGDSettings(60, 0.1, 40, 25, seed=4, threshold=0.5, record=2)
+    whole = run_sgd(fields, settings, engine)
+    monkeypatch.setattr(sgd, "_DRAWS", 1)
+    single = run_sgd(fields, settings, engine)
+    assert whole.recovery_step.max() > 1
+    for name in ("m", "eps", "recovery_step"):
+        assert np.array_equal(getattr(whole, name), getattr(single, name))
 
 
 def test_recorded_moments_are_those_of_all_replicas() -> None:
