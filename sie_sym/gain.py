@@ -1,0 +1,312 @@
+r"""Tied against untied networks: what the untied one loses (arXiv:2506.02651, section 3, Thm 2, App. C and E).
+
+With s = SIE(g) and C_s its Hermite tensor, near the start dm/dt = alpha m^{s-1}, where
+
+    tied:    alpha = 2 c_s L^{-s/2} S_s / (s-1)!,         S_s = <C_s, 1^{(x) s}>,
+    untied:  alpha = 2 c_s L^{-s/2} ||C_s||_op / (s-1)!   along the leading direction,
+
+and c_s = E sigma(u) He_s(u).  Weak recovery is |m| >= eta, and |m_vec| >= eta sqrt(L) untied.  The ratio of the two times
+at equal learning rates is rho = |S_s| / ||C_s||_op, times sqrt(L) if s = 1; with the rates gamma ~ 1/t of Thm 2 the
+ratio of the numbers of steps is rho^2.
+
+The paper prints Lemma 5 without the factor L^{-k/2} (and, for its C_k = E[f H_k]/k!, without k!), and the untied drift
+of Prop. 2 without the factor k of the derivative; both cancel in rho.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import sympy as sp
+
+from sie_sym.enclosure import decide_sign, decide_zero
+from sie_sym.errors import NoClosedForm, SieSymError, TruncationError
+from sie_sym.evidence import Evidence, weakest
+from sie_sym.exponents import InformationExponent, information_exponent
+from sie_sym.functions import token
+from sie_sym.hermite import Tensor
+from sie_sym.linear_forms import Direction, dot
+from sie_sym.model import ACTIVATION_VARIABLE
+from sie_sym.operator_norm import CertifiedValue, OperatorNorm, directed_norm, largest_norm, operator_norm
+from sie_sym.symmetric_tensor import is_odeco
+from sie_sym.target import Target
+from sie_sym.weierstrass import RidgeTransform, SumTransform, Transform, weierstrass_transform
+
+_ORDERS_TRIED = 12
+
+
+@dataclass(frozen=True)
+class Gain:
+    """How many times longer an untied network needs than a tied one, to leading order in d.
+
+    `contraction` is S_s, `activation_coefficient` c_s, `operator_norm` ||C_s||_op; `odeco` is None if undecided.
+    `rho` and the gains are intervals (`CertifiedValue`), exact if the norm is: `gain_equal_rate` at equal learning rates,
+    `gain_optimal_rate` with gamma ~ 1/t for both (Thm 2: a lower bound up to constants, sharp if C_s is odeco), and
+    `gain_stability_limit` with each network at the rate where its own linearised drift stops growing.  They are 0 if the
+    tied network does not escape at order s and the untied one does, and None if neither does or it is open.
+    `visible` is c_s != 0 and S_s != 0; `tied_escapes`, `untied_escapes` also ask for the sign, which matters for even s,
+    where m^{s-1} is odd: m = 0 attracts if c_s S_s < 0.  `tied_exponent` is the first order with c_k S_k != 0, None if
+    there is none up to the orders tried.
+    """
+
+    target: Target
+    activation: sp.Expr
+    sie: int
+    contraction: sp.Expr
+    activation_coefficient: sp.Expr
+    operator_norm: OperatorNorm
+    odeco: bool | None
+    rho: CertifiedValue
+    gain_equal_rate: CertifiedValue | None
+    gain_optimal_rate: CertifiedValue | None
+    gain_stability_limit: CertifiedValue | None
+    visible: bool | None
+    tied_escapes: bool | None
+    untied_escapes: bool | None
+    tied_exponent: int | None
+    reason: str
+    evidence: Evidence
+
+    @property
+    def largest_possible(self) -> int:
+        """L^{max(s, 2)}: no gain at the rates gamma ~ 1/t is larger."""
+        return int(self.target.tokens ** max(self.sie, 2))
+
+    @property
+    def parameter_counting(self) -> int:
+        """L^{max(s - 1, 1)}: the ratio of the sample complexities d^{max(s-1, 1)} at dimensions L d and d."""
+        return int(self.target.tokens ** max(self.sie - 1, 1))
+
+
+def activation_coefficient(activation: sp.Expr, k: int) -> sp.Expr:
+    """c_k = E sigma(u) He_k(u).
+
+    >>> from sie_sym.functions import relu
+    >>> activation_coefficient(relu(ACTIVATION_VARIABLE), 2)
+    sqrt(2)/(2*sqrt(pi))
+    """
+    transform = weierstrass_transform(activation.subs(ACTIVATION_VARIABLE, token(1)))
+    return transform.coefficient(((1, k),) if k else ())
+
+
+def gain(target: Target, activation: sp.Expr) -> Gain:
+    """The gain of a tied over an untied network with activation sigma(u) for a scalar target.
+
+    Raises `SieSymError` for vector targets and targets without a proved exponent, `NoClosedForm` where the norm depends on
+    parameters without a formula, `TruncationError` for tensors that are too large and have no structure.
+
+    >>> from sie_sym.functions import He, relu
+    >>> found = gain(Target.of(He(2, token(1)) + He(2, token(2)) + He(2, token(3))), relu(ACTIVATION_VARIABLE))
+    >>> found.gain_equal_rate.value, found.gain_optimal_rate.value, found.parameter_counting
+    (3, 9, 3)
+    """
+    if len(target.components) != 1:
+        raise SieSymError(
+            f"the target has {len(target.components)} outputs: tied and untied networks have one, give a scalar target"
+        )
+    exponent = information_exponent(target)
+    s = exponent.exponent
+    if s is None:
+        raise SieSymError(f"the target has no proved information exponent ({exponent.reasons[-1]}): there is no gain")
+    transform = exponent.expansion.transforms[0]
+    tensor = LeadingTensor.of(transform, s)
+    coefficient = activation_coefficient(activation, s)
+    contraction = transform.along({l: sp.Integer(1) for l in transform.tokens}, s)[s]
+    norm = tensor.operator_norm()
+    odeco = tensor.is_odeco()
+    size = sp.Abs(contraction) * (sp.sqrt(target.tokens) if s == 1 else 1)
+    rho = _quotient(size, norm)
+    sees, mute = _three_valued(coefficient), _three_valued(contraction)
+    tied = _escapes(s, coefficient * contraction, sees, mute)
+    untied = _untied_escapes(tensor, coefficient, sees)
+    gains = _gains(rho, target.tokens, tied, untied)
+    return Gain(
+        target,
+        activation,
+        s,
+        contraction,
+        coefficient,
+        norm,
+        odeco,
+        rho,
+        *gains,
+        visible=None if None in (sees, mute) and False not in (sees, mute) else bool(sees and mute),
+        tied_escapes=tied,
+        untied_escapes=untied,
+        tied_exponent=_tied_exponent(exponent, activation),
+        reason=_reason(s, sees, mute, tied, untied),
+        evidence=weakest([exponent.evidence, norm.evidence]),
+    )
+
+
+def _three_valued(value: sp.Expr) -> bool | None:
+    """Whether a number is proved not to be zero."""
+    zero = decide_zero(value)
+    return None if zero is None else not zero
+
+
+def _escapes(s: int, product: sp.Expr, sees: bool | None, mute: bool | None) -> bool | None:
+    if sees is False or mute is False:
+        return False
+    if s % 2 == 1:
+        # s = 1 moves m through 0 in the direction of alpha; for odd s >= 3 the starts with alpha m > 0 escape.
+        return None if None in (sees, mute) else True
+    if product.free_symbols:
+        return None
+    sign = decide_sign(product)
+    return None if sign is None else sign == 1
+
+
+def _untied_escapes(tensor: LeadingTensor, coefficient: sp.Expr, sees: bool | None) -> bool | None:
+    if not sees or coefficient.free_symbols:
+        return sees if sees is not True else None
+    if tensor.order % 2 == 1:
+        return True
+    sign = decide_sign(coefficient)
+    if sign is None:
+        return None
+    try:
+        low, high = tensor.directed_norm(sign).bounds
+    except NoClosedForm:
+        return None
+    return True if low > 0 else (False if high <= 1e-300 else None)
+
+
+def _quotient(size: sp.Expr, norm: OperatorNorm) -> CertifiedValue:
+    if norm.value is not None:
+        return CertifiedValue.exact(sp.radsimp(size / norm.value), norm.method)
+    low, high = CertifiedValue.exact(size, "").bounds
+    lower, upper = norm.bounds
+    return CertifiedValue.between((low / upper * (1 - 1e-15), high / lower * (1 + 1e-15)), norm.method)
+
+
+def _gains(
+    rho: CertifiedValue, tokens: int, tied: bool | None, untied: bool | None
+) -> tuple[CertifiedValue | None, CertifiedValue | None, CertifiedValue | None]:
+    if tied is None or not (tied or untied):
+        return None, None, None
+    if not tied:
+        nothing = CertifiedValue.exact(sp.Integer(0), "the tied network does not escape")
+        return nothing, nothing, nothing
+    square = rho.times(rho)
+    return rho, square, square.scaled(sp.Rational(1, tokens))
+
+
+def _tied_exponent(exponent: InformationExponent, activation: sp.Expr) -> int | None:
+    """The first order at which the tied network sees the target: c_k != 0 and S_k != 0."""
+    transform = exponent.expansion.transforms[0]
+    smooth = weierstrass_transform(activation.subs(ACTIVATION_VARIABLE, token(1)))
+    degrees = [side.degree for side in (transform, smooth) if side.degree is not None]
+    last = min([*degrees, exponent.exponent + _ORDERS_TRIED if not degrees and exponent.exponent else 10**9])
+    contractions = transform.along({l: sp.Integer(1) for l in transform.tokens}, last)
+    for k in range(1, last + 1):
+        if decide_zero(contractions[k]) is True:
+            continue
+        coefficient = smooth.coefficient(((1, k),))
+        if decide_zero(coefficient * contractions[k]) is not True:
+            return k
+    return None
+
+
+def _reason(s: int, sees: bool | None, mute: bool | None, tied: bool | None, untied: bool | None) -> str:
+    if sees is False:
+        return f"c_{s} = 0: the activation has no order {s}, neither network sees it"
+    if mute is False:
+        return f"S_{s} = 0: the tied network does not see order {s}"
+    if None in (sees, mute):
+        return f"whether c_{s} S_{s} = 0 is open"
+    if tied is None:
+        return f"c_{s} S_{s} is not zero; its sign, which decides the escape for even {s}, depends on parameters"
+    if not tied:
+        other = "the untied one escapes" if untied else "whether the untied one does is open"
+        if untied is False:
+            other = "nor does the untied one"
+        return f"c_{s} S_{s} < 0 with {s} even: m = 0 attracts, the tied network sees order {s} but does not escape; {other}"
+    if s % 2 == 1 and s > 1:
+        return f"c_{s} S_{s} != 0; with {s} odd the starts with c_{s} S_{s} m > 0 escape, the others are drawn to m = 0"
+    return f"c_{s} S_{s} is not zero" if s == 1 else f"c_{s} S_{s} > 0"
+
+
+# -- the leading tensor by its structure
+
+
+@dataclass(frozen=True)
+class LeadingTensor:
+    """C_k as a sum of orthogonal parts: rank-one parts c a^{(x) k}, which are never written out, and entries.
+
+    The directions of `ridges` are orthogonal to one another and have no token in common with `entries`.
+    """
+
+    order: int
+    ridges: tuple[tuple[sp.Expr, Direction], ...]
+    entries: Tensor
+
+    @classmethod
+    def of(cls, transform: Transform, k: int) -> LeadingTensor:
+        """The order-k tensor of a transform.
+
+        Raises `TruncationError` if it is neither short nor a sum of functions of orthogonal linear forms.
+        """
+        parts = [part for part in _parts(transform) if part.vanishes(k) is not True]
+        ridges = [part for part in parts if isinstance(part, RidgeTransform)]
+        if len(ridges) == len(parts) and k > 1 and _orthogonal([ridge.direction for ridge in ridges]):
+            return cls(k, tuple((ridge.series(k)[k], ridge.direction) for ridge in ridges), {})
+        if len(parts) == 1:
+            return cls(k, (), parts[0].derivatives(k))
+        return cls(k, (), SumTransform(tuple(parts)).derivatives(k))
+
+    def operator_norm(self) -> OperatorNorm:
+        """||C_k||_op, by structure or from the entries."""
+        norms = [CertifiedValue.exact(sp.Abs(c) * length, "rank one") for c, length in self._lengths()]
+        return largest_norm(norms) if norms else operator_norm(self.entries)
+
+    def directed_norm(self, sign: int) -> CertifiedValue:
+        """max(0, max_{|v| = 1} sign <C_k, v^{(x) k}>)."""
+        if not self.ridges:
+            return directed_norm(self.entries, sign)
+        zero = CertifiedValue.exact(sp.Integer(0), "no direction of that sign")
+        norms = [
+            CertifiedValue.exact(sp.Abs(c) * length, "rank one")
+            for c, length in self._lengths()
+            if self.order % 2 == 1 or decide_sign(c) == sign
+        ]
+        return largest_norm([zero, *norms])
+
+    def _lengths(self) -> dict[tuple[sp.Expr, sp.Expr], None]:
+        """(c, |a|^k) of the rank-one parts, each value once."""
+        half = sp.Rational(self.order, 2)
+        return dict.fromkeys((c, dot(a, a) ** half) for c, a in self.ridges)
+
+    def is_odeco(self) -> bool | None:
+        """Whether C_k is orthogonally decomposable; None if it is undecided or too long to test."""
+        if self.ridges:
+            return True
+        try:
+            return is_odeco(self.entries)
+        except TruncationError:
+            return None
+
+
+def _parts(transform: Transform) -> Iterator[Transform]:
+    if isinstance(transform, SumTransform):
+        for part in transform.parts:
+            yield from _parts(part)
+    else:
+        yield transform
+
+
+def _orthogonal(directions: list[Direction]) -> bool:
+    """Whether some directions are mutually orthogonal."""
+    readers: dict[int, list[int]] = {}
+    for number, direction in enumerate(directions):
+        for other in {n for l, _ in direction for n in readers.get(l, ())}:
+            if decide_zero(dot(direction, directions[other])) is not True:
+                return False
+        for l, _ in direction:
+            readers.setdefault(l, []).append(number)
+    return True
+
+
+__all__ = ["Gain", "LeadingTensor", "activation_coefficient", "gain"]
