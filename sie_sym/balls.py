@@ -125,9 +125,7 @@ def _rule(node: sp.Basic) -> tuple[Callable[..., acb], Sequence[sp.Basic]]:
         return rule
     if isinstance(node, sp.Symbol):
         raise NoClosedForm(f"the symbol {node} has no value: substitute a number for it before enclosing")
-    raise NoClosedForm(
-        f"{node} has no ball arithmetic ({node.func.__name__}): rewrite it with the known functions"
-    )
+    raise NoClosedForm(f"{node} has no ball arithmetic ({node.func.__name__}): rewrite it with the known functions")
 
 
 def _constant(ball: acb) -> Callable[..., acb]:

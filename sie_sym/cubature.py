@@ -22,6 +22,7 @@ from flint import acb, arb, fmpq
 
 from sie_sym.balls import BallFunction
 
+
 @dataclass(frozen=True)
 class Integrand:
     """A function of the plane times a weight on each axis: the weights are evaluated once a node, not once a pair."""
@@ -30,6 +31,7 @@ class Integrand:
     weights: tuple[Callable[[acb], acb], ...]
 
     def __call__(self, z: Sequence[acb], analytic: bool) -> acb:
+        """Core times weights."""
         value = self.core(z, analytic)
         for weight, coordinate in zip(self.weights, z, strict=True):
             value = value * weight(coordinate)
@@ -175,8 +177,7 @@ def _wider(sides: tuple[_Side, _Side]) -> bool:
 
 def _product_rule(f: Integrand, sides: tuple[_Side, _Side], n: int, m: int) -> acb:
     rows, columns = (
-        [(z, weight(z) * w) for z, w in side.nodes(k)]
-        for weight, side, k in zip(f.weights, sides, (n, m), strict=True)
+        [(z, weight(z) * w) for z, w in side.nodes(k)] for weight, side, k in zip(f.weights, sides, (n, m), strict=True)
     )
     total = acb(0)
     for x, outer in rows:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -20,14 +19,16 @@ from flint import acb, arb, fmpq
 from sie_sym.balls import NOT_ANALYTIC, BallFunction, compile_ball, evaluate, working_precision
 from sie_sym.cubature import Integrand, integrate_interval, integrate_rectangle
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
-from sie_sym.functions import He, relu, token, token_index
+from sie_sym.functions import He, token, token_index
 from sie_sym.growth import tokens_in, truncation
-from sie_sym.linear_forms import affine_form, as_ridge, has_tokens, written_out
+from sie_sym.kinks import branch, breaks, intervals
+from sie_sym.linear_forms import as_ridge, written_out
 from sie_sym.vanishing import vanishes_identically
 
 _RIDGE = sp.Symbol("_u", real=True)
-_LARGEST_PRECISION = {1: 4096, 2: 128}
-"""Bits that `evalf` may ask of an enclosure, by the number of coupled tokens."""
+_EXTRA_PRECISION = ((0.0, 0.25), (0.0, 3.0, 12.0))
+"""What `evalf` adds, in units of the precision asked for, against cancellation: two tokens, and one."""
+_SMALLEST_EXPONENT = 4096
 _RULE_PRECISION = (4096, 48)
 """Bits of a node inside a larger expression: one token, and two, where more takes seconds."""
 _GUARD_BITS = 16
@@ -68,6 +69,9 @@ class GaussianExpectation(sp.Expr):
 
     @classmethod
     def _node(cls, h: sp.Expr, coordinates: Iterable[Coordinate]) -> sp.Expr:
+        # One form of the arguments, the factored one: equal nodes are found equal, and z1 (z1 - z2) gives far
+        # tighter balls than z1^2 - z1 z2.
+        h = h.replace(lambda e: isinstance(e, sp.Function), lambda e: e.func(*map(sp.factor_terms, e.args)))
         triples = (sp.Tuple(symbol, mean, sp.Integer(weight)) for symbol, mean, weight in coordinates)
         return sp.Expr.__new__(cls, h, sp.Tuple(*triples))
 
@@ -117,7 +121,7 @@ class GaussianExpectation(sp.Expr):
         return not self.free_symbols
 
     def _eval_is_real(self) -> bool | None:
-        return self.integrand.is_real
+        return True if self.integrand.is_real else None
 
     def _eval_derivative(self, symbol: sp.Symbol) -> sp.Expr:
         r"""d/dt_l raises alpha_l by one (Stein); parameters are differentiated under the integral.
@@ -149,9 +153,7 @@ class GaussianExpectation(sp.Expr):
         result = self._replaced(lambda e: e.xreplace(rule), set(rule), new)
         return result, result != self
 
-    def _replaced(
-        self, replace: Callable[[sp.Expr], sp.Expr], old: set[sp.Basic], new: set[sp.Basic]
-    ) -> sp.Expr:
+    def _replaced(self, replace: Callable[[sp.Expr], sp.Expr], old: set[sp.Basic], new: set[sp.Basic]) -> sp.Expr:
         """Means are replaced freely; the integrand only where its tokens are neither met nor captured."""
         h, coordinates = self.integrand, list(self.coordinates)
         touched = any(h.has(o) and not (o.free_symbols & set(self.tokens)) for o in old)
@@ -202,10 +204,11 @@ class GaussianExpectation(sp.Expr):
             return None
         if self.vanishes_by_parity():
             return sp.Integer(0)
-        limit = max(_LARGEST_PRECISION.get(len(self.tokens), 0), prec + 8)
-        bits = prec + 8
-        while (ball := _enclose_constant(self, bits)).rel_accuracy_bits() < prec and bits < limit:
-            bits = min(4 * bits, limit)
+        below = _bits_below_one(self) if len(self.tokens) == 1 else 0
+        for extra in _EXTRA_PRECISION[len(self.tokens) == 1]:
+            ball = _enclose_constant(self, prec + 8 + below + int(extra * prec), below)
+            if ball.rel_accuracy_bits() >= prec:
+                break
         known = min(prec, int(ball.rel_accuracy_bits()))
         if known < 1:
             return None
@@ -213,12 +216,15 @@ class GaussianExpectation(sp.Expr):
         return sp.Float((int(mantissa < 0), abs(mantissa), exponent, abs(mantissa).bit_length()), precision=known)
 
     def vanishes_by_parity(self) -> bool:
-        """Proved zero because the integrand, weight included, is odd under Z -> -Z at t = 0."""
-        if any(mean != 0 for _, mean, _ in self.coordinates):
-            return False
-        flipped = self.integrand.xreplace({s: -s for s in self.tokens})
-        parity = (-1) ** sum(self.weights.values())
-        return vanishes_identically(self.integrand + parity * flipped)
+        """Proved zero: the integrand, weight included, is odd under a change of sign of some tokens of mean 0."""
+        centred = [(s, w) for s, mean, w in self.coordinates if mean == 0]
+        for size in range(1, min(len(centred), 3) + 1):
+            for chosen in itertools.combinations(centred, size):
+                flipped = self.integrand.xreplace({s: -s for s, _ in chosen})
+                parity = (-1) ** sum(w for _, w in chosen)
+                if vanishes_identically(self.integrand + parity * flipped):
+                    return True
+        return False
 
 
 def _index(symbol: sp.Symbol) -> int:
@@ -299,9 +305,7 @@ def _moment(k: int, mean: sp.Expr, weight: int) -> sp.Expr:
     n = k - weight
     if n < 0:
         return sp.Integer(0)
-    moments = (
-        math.comb(n, 2 * j) * math.prod(range(1, 2 * j, 2)) * mean ** (n - 2 * j) for j in range(n // 2 + 1)
-    )
+    moments = (math.comb(n, 2 * j) * math.prod(range(1, 2 * j, 2)) * mean ** (n - 2 * j) for j in range(n // 2 + 1))
     return math.perm(k, weight) * sp.Add(*moments)
 
 
@@ -354,8 +358,9 @@ def enclose_expectation(
 
 
 @lru_cache(maxsize=1024)
-def _enclose_constant(node: GaussianExpectation, bits: int) -> arb:
-    with working_precision(bits + _GUARD_BITS):
+def _enclose_constant(node: GaussianExpectation, bits: int, below: int = 0) -> arb:
+    """The node to within about 2^-bits, where its integrand is about 2^-below at most."""
+    with working_precision(bits - below + 2 * _GUARD_BITS):
         means = [evaluate(mean, {}).real for _, mean, _ in node.coordinates]
         return _enclose_node(node, means, {}, bits)
 
@@ -370,14 +375,12 @@ def _enclose_node(
         )
     tolerance = arb(2) ** -precision
     weights = {s: w for s, _, w in node.coordinates}
-    radius, outside = truncation(
-        node.integrand, weights, dict(zip(tokens, means, strict=True)), tolerance / 2, values
-    )
+    radius, outside = truncation(node.integrand, weights, dict(zip(tokens, means, strict=True)), tolerance / 2, values)
     shift = {s: sp.Dummy(real=True) for s in tokens}
     densities = tuple(_weighted_density(weights[s]) for s in tokens)
     fixed = [*map(acb, means), *values.values()]
     axes = [
-        _intervals(_breaks(node.integrand, s, mean, values), fmpq(-radius), fmpq(radius))
+        intervals(breaks(node.integrand, s, mean, values), fmpq(-radius), fmpq(radius))
         for s, mean in zip(tokens, means, strict=True)
     ]
     total = arb(0, outside)
@@ -385,7 +388,7 @@ def _enclose_node(
     for region in itertools.product(*axes):
         thin = any(side.thin for side in region)
         sides = {s: (side, mean) for s, side, mean in zip(tokens, region, means, strict=True)}
-        h = node.integrand if thin else _branch(node.integrand, sides, values)
+        h = node.integrand if thin else branch(node.integrand, sides, values)
         shifted = h.xreplace({s: s + shift[s] for s in tokens})
         program = compile_ball(shifted, (*tokens, *shift.values(), *values))
 
@@ -400,9 +403,7 @@ def _enclose_node(
             part = integrate_interval(integrand, region[0].low, region[0].high, share)
         else:
             first, second = region
-            part = integrate_rectangle(
-                integrand, ((first.low, first.high), (second.low, second.high)), share
-            )
+            part = integrate_rectangle(integrand, ((first.low, first.high), (second.low, second.high)), share)
         total += part.real
     if not total.is_finite():
         raise DomainError(f"{node} has no finite enclosure: {node.integrand} is unbounded inside the box")
@@ -416,107 +417,25 @@ def _weighted_density(degree: int) -> Callable[[acb], acb]:
     return lambda ball: program((ball,), True)
 
 
-# --- kinks that run along an axis ---------------------------------------------------------------------------------
-
-_KINKED = (sp.Abs, sp.sign, sp.Heaviside, relu)
-
-
-@dataclass(frozen=True)
-class _Interval:
-    """A piece of an axis; a thin one surrounds a kink whose place is no dyadic number."""
-
-    low: fmpq
-    high: fmpq
-    thin: bool = False
-
-
-def _rational(exact: arb) -> fmpq:
-    mantissa, exponent = exact.man_exp()
-    return fmpq(mantissa) * fmpq(2) ** int(exponent)
-
-
-def _intervals(breaks: Sequence[arb], low: fmpq, high: fmpq) -> list[_Interval]:
-    found: list[_Interval] = []
-    inside = (b for b in breaks if b > arb(low) and b < arb(high))
-    for b in sorted(inside, key=lambda b: float(b.mid())):
-        left, right = _rational(b.lower()), _rational(b.upper())
-        if left < low:  # a second ball of the same kink
-            continue
-        if low < left:
-            found.append(_Interval(low, left))
-        if left < right:
-            found.append(_Interval(left, right, thin=True))
-        low = right
-    return [*found, _Interval(low, high)]
-
-
-def _axis_factors(argument: sp.Expr) -> list[tuple[sp.Symbol, sp.Expr]] | None:
-    """(token, root) for each factor of a kink's argument when all are affine in one token, else None."""
-    roots = []
-    for factor in sp.Mul.make_args(sp.factor_terms(sp.expand(argument))):
-        if not has_tokens(factor):
-            continue
-        form = affine_form(factor.base if isinstance(factor, sp.Pow) else factor)
-        if form is None or len(form[0]) != 1:
-            return None
-        ((index, slope),) = form[0].items()
-        roots.append((token(index), -form[1] / slope))
-    return roots
-
-
-def _switches(node: sp.Expr) -> list[sp.Expr]:
-    """The arguments whose sign decides the branch of a kinked node."""
-    if isinstance(node, _KINKED):
-        return [node.args[0]]
-    return [a - b for a, b in itertools.combinations(node.args, 2)]
-
-
-def _breaks(
-    h: sp.Expr, symbol: sp.Symbol, mean: arb, values: Mapping[sp.Symbol, acb]
-) -> list[arb]:
-    """Balls around the places where kinks of h cut the axis of one token, in the coordinate Z = z - t."""
-    switches = {s for node in h.atoms(*_KINKED, sp.Max, sp.Min) for s in _switches(node)}
-    roots = {root for s in switches for owner, root in _axis_factors(s) or () if owner == symbol}
-    balls = (evaluate(root, values) for root in roots)
-    return [ball.real - mean for ball in balls if ball.is_finite()]
-
-
-def _branch(
-    h: sp.Expr, sides: Mapping[sp.Symbol, tuple[_Interval, arb]], values: Mapping[sp.Symbol, acb]
-) -> sp.Expr:
-    """h on a product of intervals (each with the mean of its token), without the kinks that miss the interior."""
-    middle = {s: acb(arb((side.low + side.high) / 2) + mean) for s, (side, mean) in sides.items()}
-
-    def sign(switch: sp.Expr) -> int:
-        """The sign of a kink's argument on the whole region, 0 where it is not known."""
-        roots = _axis_factors(switch)
-        if roots is None:
-            return 0
-        for owner, root in roots:
-            side, mean = sides[owner]
-            place = evaluate(root, values).real - mean
-            if not (place.upper() <= arb(side.low) or place.lower() >= arb(side.high)):
+def _bits_below_one(node: GaussianExpectation) -> int:
+    """About -log2 of the largest value of a one-token integrand, in a box wide enough to hold its peak."""
+    ((symbol, mean, weight),) = node.coordinates
+    bits = 64
+    with working_precision(64):
+        center = evaluate(mean, {}).real
+        program = compile_ball(node.integrand.xreplace({symbol: symbol + mean}), (symbol,))
+        density = _weighted_density(weight)
+        while bits < _SMALLEST_EXPONENT:
+            radius, _ = truncation(node.integrand, {symbol: weight}, {symbol: center}, arb(2) ** -bits)
+            pieces = (acb((2 * arb(k) + 1) / 8 + arb(0, 0.125)) for k in range(-4 * radius, 4 * radius))
+            values = [program((piece,), False) * density(piece) for piece in pieces]
+            if not all(value.is_finite() for value in values):
                 return 0
-        value = evaluate(switch, {**values, **middle}).real
-        return 1 if value > 0 else -1 if value < 0 else 0
-
-    def resolve(node: sp.Expr) -> sp.Expr:
-        if isinstance(node, _KINKED):
-            side = sign(node.args[0])
-            if not side:
-                return node
-            if isinstance(node, sp.Abs):
-                return side * node.args[0]
-            if isinstance(node, relu):
-                return node.args[0] if side > 0 else sp.Integer(0)
-            return sp.Integer(side if isinstance(node, sp.sign) else side > 0)
-        want = 1 if isinstance(node, sp.Max) else -1
-        for chosen in node.args:
-            if all(sign(chosen - other) == want for other in node.args if other != chosen):
-                return chosen
-        return node
-
-    return h.replace(lambda node: isinstance(node, (*_KINKED, sp.Max, sp.Min)), resolve)
+            largest = max((arb(value.abs_upper()).upper() for value in values), key=lambda v: v.mid())
+            if largest > arb(2) ** -(bits // 2):
+                return max(0, -int(float(largest.log() / arb(2).log())))
+            bits *= 2
+    return bits
 
 
 __all__ = ["GaussianExpectation", "enclose_expectation"]

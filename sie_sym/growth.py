@@ -73,7 +73,7 @@ def _number(size: arb | int) -> Bound:
 
 def tokens_in(expression: sp.Basic) -> list[sp.Symbol]:
     """The token symbols of an expression, by index."""
-    return sorted((s for s in expression.free_symbols if token_index(s) is not None), key=token_index)
+    return sorted((s for s in expression.free_symbols if token_index(s) is not None), key=lambda s: token_index(s) or 0)
 
 
 def _sum(*bounds: Bound) -> Bound:
@@ -309,11 +309,8 @@ def _outside(
     if len(tokens) == 1:
         return term.size * tails[0]
     totals = [one.total(radius) for one in tokens]
-    missing: list[arb] = [
-        tail * math.prod(totals[:i] + totals[i + 1 :], start=arb(1)) for i, tail in enumerate(tails)
-    ]
+    missing: list[arb] = [tail * math.prod(totals[:i] + totals[i + 1 :], start=arb(1)) for i, tail in enumerate(tails)]
     return term.size * sum(missing, arb(0))
 
 
 __all__ = ["Bound", "Factor", "GrowthReader", "Term", "truncation"]
-

@@ -101,10 +101,7 @@ class _Algebra:
         total: Polynomial = {}
         for m, a in left.items():
             for n, b in right.items():
-                if not m or not n:
-                    product = {m or n: a * b}
-                else:
-                    product = self.monomial_product(m, n, a * b)
+                product = self.monomial_product(m, n, a * b) if m and n else {m or n: a * b}
                 total = self._accumulate(total, product)
         if len(total) > _MOST_TERMS:
             raise _TooLargeError
@@ -171,9 +168,7 @@ class _Algebra:
             content = -content
         body = self.scale(1 / content, base)
         outside = (
-            _constant(content ** int(exponent))
-            if exponent.denominator == 1
-            else self.rational_power(content, exponent)
+            _constant(content ** int(exponent)) if exponent.denominator == 1 else self.rational_power(content, exponent)
         )
         index = self.generator(("sum", frozenset(body.items())), self.rebuild(body))
         self.bodies[index] = body
@@ -193,9 +188,7 @@ class _Algebra:
         # Only what assumptions give by structure: SymPy also answers from float evaluations.
         known = (sp.Symbol, sp.NumberSymbol, sp.exp)
         expression = self.expressions[index]
-        return self.integers.get(index, 0) > 0 or (
-            isinstance(expression, known) and bool(expression.is_positive)
-        )
+        return self.integers.get(index, 0) > 0 or (isinstance(expression, known) and bool(expression.is_positive))
 
     def rational_power(self, value: Fraction, exponent: Fraction) -> Polynomial:
         """A positive rational to a rational power, over the primes."""

@@ -35,9 +35,7 @@ MPMATH_VALUES = {
     sp.erf(R(1, 2)) + sp.erfc(2): lambda c: c.erf(c.mpf(1) / 2) + c.erfc(2),
     sp.erfi(R(3, 2)): lambda c: c.erfi(c.mpf(3) / 2),
     -sp.I * sp.erf(2 * sp.I): lambda c: c.erfi(2),
-    sp.asin(R(1, 3)) + sp.acos(R(1, 7)) + sp.atan(5): lambda c: (
-        c.asin(c.mpf(1) / 3) + c.acos(c.mpf(1) / 7) + c.atan(5)
-    ),
+    sp.asin(R(1, 3)) + sp.acos(R(1, 7)) + sp.atan(5): lambda c: c.asin(c.mpf(1) / 3) + c.acos(c.mpf(1) / 7) + c.atan(5),
     sp.Integer(2) ** R(2, 3) * sp.Integer(3) ** R(-1, 5): lambda c: c.mpf(2) ** (c.mpf(2) / 3) / c.root(3, 5),
     sp.pi**sp.E: lambda c: c.pi**c.e,
     Phi(R(-5, 2)): lambda c: c.ncdf(-2.5),
@@ -46,9 +44,7 @@ MPMATH_VALUES = {
     gelu(R(3, 4)): lambda c: 0.75 * c.ncdf(0.75),
     relu(sp.pi - 3) + relu(3 - sp.pi): lambda c: c.pi - 3,
     He(5, sp.sqrt(2)): lambda c: c.sqrt(2) ** 5 - 10 * c.sqrt(2) ** 3 + 15 * c.sqrt(2),
-    softmax(2, sp.Integer(1), sp.sqrt(2), sp.pi): lambda c: (
-        c.exp(c.sqrt(2)) / (c.e + c.exp(c.sqrt(2)) + c.exp(c.pi))
-    ),
+    softmax(2, sp.Integer(1), sp.sqrt(2), sp.pi): lambda c: c.exp(c.sqrt(2)) / (c.e + c.exp(c.sqrt(2)) + c.exp(c.pi)),
     sp.Max(sp.exp(1), sp.pi, 3) - sp.Min(sp.sqrt(2), R(141, 100)): lambda c: c.pi - c.mpf(141) / 100,
     sp.Abs(sp.erf(1) - sp.erf(2)): lambda c: c.erf(2) - c.erf(1),
     sp.sign(sp.log(2) - R(7, 10), evaluate=False) + sp.Heaviside(sp.pi - 3): lambda c: c.mpf(0),
@@ -65,9 +61,7 @@ def test_a_ball_contains_the_value_and_is_narrow(expression: sp.Expr) -> None:
     assert float(ball.rad()) < 1e-35
 
 
-@pytest.mark.parametrize(
-    ("h", "k", "rho"), [(R(1, 3), R(-1, 5), R(2, 3)), (1, 2, R(-9, 10)), (0, R(1, 2), R(1, 4))]
-)
+@pytest.mark.parametrize(("h", "k", "rho"), [(R(1, 3), R(-1, 5), R(2, 3)), (1, 2, R(-9, 10)), (0, R(1, 2), R(1, 4))])
 def test_sign_product_against_the_conditional_integral(h: sp.Expr, k: sp.Expr, rho: sp.Expr) -> None:
     """E sign(h + Z) erf((k + rho Z)/sqrt(2 (1 - rho^2))), split at the kink: mpmath quadrature."""
     c = context_with(30)

@@ -98,9 +98,7 @@ def moment(a: int, n: int) -> sp.Expr:
     def gaussian(k: int) -> sp.Expr:
         return sp.factorial2(k - 1) if k % 2 == 0 else sp.Integer(0)
 
-    return sum(
-        sp.binomial(n, j) * (-1) ** j * gaussian(a + n - j) * gaussian(j) for j in range(n + 1)
-    )
+    return sum(sp.binomial(n, j) * (-1) ** j * gaussian(a + n - j) * gaussian(j) for j in range(n + 1))
 
 
 def test_other_tokens_and_parameters() -> None:
