@@ -66,7 +66,7 @@ class _Compiler:
         self.constants: dict[int, acb] = {}
 
     def compile(self, expression: sp.Expr) -> BallFunction:
-        result = self.slot(sp.sympify(expression))
+        result = self.slot(sp.sympify(expression, strict=True))
         size = self.arity + len(self.steps)
         constants, steps = dict(self.constants), list(enumerate(self.steps, start=self.arity))
         program = [(slot, *step) for slot, step in steps if slot not in constants]

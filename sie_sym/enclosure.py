@@ -30,7 +30,7 @@ def enclose(expression: sp.Expr, precision: int = 128) -> arb:
     >>> enclose(3 * sp.Rational(1, 3) + sp.pi) > enclose(sp.Rational(414, 100))
     True
     """
-    expression = sp.sympify(expression)
+    expression = sp.sympify(expression, strict=True)
     for bits in (precision, 2 * precision, 4 * precision, 8 * precision):
         with working_precision(bits + _GUARD_BITS):
             ball = evaluate(expression, {})
@@ -59,7 +59,7 @@ def decide_zero(expression: sp.Expr) -> bool | None:
     >>> decide_zero(sp.sqrt(6) - sp.sqrt(2) * sp.sqrt(3)), decide_zero(sp.pi - sp.Rational(355, 113))
     (True, False)
     """
-    expression = sp.sympify(expression)
+    expression = sp.sympify(expression, strict=True)
     if expression.is_Rational:
         return bool(expression.p == 0)
     symbols = sorted(expression.free_symbols, key=str)
@@ -115,7 +115,7 @@ def decide_sign(expression: sp.Expr) -> int | None:
     >>> decide_sign(sp.exp(sp.pi) - sp.pi**sp.E), decide_sign(sp.sqrt(2) * sp.sqrt(3) - sp.sqrt(6))
     (1, 0)
     """
-    expression = sp.sympify(expression)
+    expression = sp.sympify(expression, strict=True)
     if expression.is_Rational:
         return int(expression.p > 0) - int(expression.p < 0)
     if expression.free_symbols:

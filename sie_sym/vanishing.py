@@ -41,7 +41,7 @@ def vanishes_identically(expression: sp.Expr) -> bool:
     """
     algebra = _Algebra()
     try:
-        return algebra.proves_zero(algebra.clear(algebra.convert(sp.sympify(expression))))
+        return algebra.proves_zero(algebra.clear(algebra.convert(sp.sympify(expression, strict=True))))
     except (_TooLargeError, RecursionError, ZeroDivisionError):
         return False
 
