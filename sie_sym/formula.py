@@ -280,9 +280,6 @@ class Builder:
                 self.fail(what, f"keep exponents below {MAX_EXPONENT}", position)
             size = math.ceil(abs(number))
         degrees = [size * d for d in (base.explicit, base.structured, base.parameter)]
-        if size > 1 and degrees[0] + degrees[1] > MAX_DEGREE:
-            what = f"degree {shown(degrees[0] + degrees[1])} exceeds {MAX_DEGREE}"
-            self.fail(what, "lower the exponent", position)
         largest = max((digits_of(number) for number in base.expr.atoms(sp.Rational)), default=0.0)
         if size > 1 and size * largest > MAX_DIGITS:
             self.fail(f"a number of more than {MAX_DIGITS} digits", "use smaller numbers", position)

@@ -14,7 +14,6 @@ import sympy as sp
 from sie_sym.domain import NONNEGATIVE, POSITIVE, constant_value, nonzero_almost_everywhere
 from sie_sym.formula import (
     MAX_ARGUMENT,
-    MAX_DEGREE,
     MAX_EXPONENT,
     MAX_RANGE,
     Builder,
@@ -104,9 +103,6 @@ class FormulaBuilder(Builder):
         if span is None or not 0 <= span[0] <= span[1] <= MAX_HERMITE:
             what = f"the order {shown(k.expr)} of {name} is not an integer from 0 to {MAX_HERMITE}"
             self.fail(what, f"write {name}(k, x), e.g. {name}(2, z1)", position)
-        if span[1] > 1 and span[1] * x.degree > MAX_DEGREE:
-            what = f"degree {shown(span[1] * x.degree)} exceeds {MAX_DEGREE}"
-            self.fail(what, "lower the order", position)
         expr = He(k.expr, x.expr)
         if name == "he":
             expr /= sp.sqrt(sp.factorial(k.expr))

@@ -341,6 +341,7 @@ HOSTILE = {
     "powers of powers": "((z1^20)^20)^20",
     "powers of a parameter": "((beta^200)^200)^200",
     "sum of powers": "(1 + z1)^150*(1 + z2)^150",
+    "power of a long product": "prod(l, 1, 150, z[l])^7",
     "long product": "prod(l, 1, 501, He(2, z[l]))",
     "product of products": "prod(l, 1, 900, z[l])*prod(l, 1, 900, z[l])",
     "parentheses": "(" * 15000,
@@ -383,6 +384,7 @@ def test_the_budgets_leave_room() -> None:
         "+".join(f"z{n}*z{n + 1}^2" for n in range(1, 700)),
         " + ".join("*".join(f"z{n}" for n in range(1, last)) for last in range(2, 50)),
         "He(200, z1)",
+        "prod(l, 1, 150, z[l])^6",
         "9^900",
         "-" * 5000 + "z1",
     ):
