@@ -100,7 +100,7 @@ def _pair(a: sp.Expr, b: sp.Expr, m: sp.Symbol, order: int) -> _Pairing:
     tails = [
         second_moment(side) - sp.Add(*(contraction(side, side, k) for k in range(last + 1))) for side in (left, right)
     ]
-    return _Pairing(value, sp.Abs(m) ** (last + 1) * sp.sqrt(sp.Max(0, tails[0])) * sp.sqrt(sp.Max(0, tails[1])))
+    return _Pairing(value, sp.Abs(m) ** (last + 1) * sp.sqrt(sp.Abs(tails[0])) * sp.sqrt(sp.Abs(tails[1])))
 
 
 def stability_rate(landscape: Landscape, noise: GradientNoise) -> sp.Expr:

@@ -102,7 +102,8 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
             norm - sp.Add(*(_overlap(side, side, k) for k in range(last + 1)))
             for norm, side in ((target_norm, g), (model_norm, phi))
         ]
-        bound = 2 * sp.Abs(m) ** (last + 1) * sp.sqrt(sp.Max(0, tails[0])) * sp.sqrt(sp.Max(0, tails[1]))
+        # Tails are not negative; |tail| says so where rounding would not.
+        bound = 2 * sp.Abs(m) ** (last + 1) * sp.sqrt(sp.Abs(tails[0])) * sp.sqrt(sp.Abs(tails[1]))
     return PopulationLoss(
         expression,
         model.statistics,

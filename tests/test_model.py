@@ -77,7 +77,7 @@ def test_statistics_and_shift() -> None:
 def test_wrong_lengths() -> None:
     with pytest.raises(FormulaError, match="3 entries but the model has 2"):
         linear_attention(2).with_encoding([[1, 2, 3]])
-    with pytest.raises(FormulaError, match="injection .* has 1 entries"):
+    with pytest.raises(FormulaError, match=r"injection .* has 1 entries"):
         linear_attention(2).with_injection([1])
     with pytest.raises(FormulaError, match="reads token z2 but the sequence has 1"):
         formula_model(Z1 * Z2, 1)
@@ -101,9 +101,9 @@ def test_strings_are_never_run(build: str, tmp_path: Path) -> None:
     written = tmp_path / "written"
     text = f"open({str(written)!r}, 'w')"
     calls = {
-        "encoding": lambda: linear_attention(1).with_encoding([[text]]),  # type: ignore[list-item]
-        "injection": lambda: linear_attention(1).with_injection([text]),  # type: ignore[list-item]
-        "formula": lambda: formula_model(text, 1),  # type: ignore[arg-type]
+        "encoding": lambda: linear_attention(1).with_encoding([[text]]),
+        "injection": lambda: linear_attention(1).with_injection([text]),
+        "formula": lambda: formula_model(text, 1),
     }
     with pytest.raises((sp.SympifyError, TypeError)):
         calls[build]()

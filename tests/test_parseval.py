@@ -12,7 +12,7 @@ from independent import draws, mean_and_error, mean_by_quadrature, numeric
 from sie_sym.errors import DomainError
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, token
 from sie_sym.parseval import contraction, function_of, second_moment
-from sie_sym.weierstrass import weierstrass_transform
+from sie_sym.weierstrass import SumTransform, weierstrass_transform
 
 Z1, Z2, Z3 = token(1), token(2), token(3)
 INDEX = sp.Symbol("l", integer=True)
@@ -63,7 +63,8 @@ def test_known_second_moments() -> None:
 
 def test_parts_that_are_equal_count_twice() -> None:
     double = weierstrass_transform(sp.sign(Z1) + sp.Abs(Z2))
-    twice = type(double)((*double.parts, *double.parts))  # type: ignore[attr-defined]
+    assert isinstance(double, SumTransform)
+    twice = SumTransform((*double.parts, *double.parts))
     assert second_moment(twice) == sp.expand(4 * second_moment(double))
 
 
