@@ -54,6 +54,11 @@ class Shape:
     signs: tuple[SmoothSign, ...] = ()
 
 
+MOST_SHARED_VARIABLES = 4
+"""Beyond, each coefficient is computed in its own variables instead of from moments that all coefficients share."""
+MOST_FACTORED_TERMS, MOST_FACTORED_SYMBOLS = 40, 8
+"""Beyond, the argument of a sign is not factored: it takes long."""
+
 NormalForm = dict[Shape, sp.Expr]
 
 
@@ -84,7 +89,9 @@ class _Reader:
             return self.power(e.base, int(e.exp))
         if isinstance(e, sp.exp):
             return self.exponential(e.args[0])
-        if isinstance(e, He) and e.args[0].is_Integer and int(e.args[0]) >= 0:
+        if isinstance(e, He) and e.args[0].is_Integer:
+            if int(e.args[0]) < 0:
+                raise DomainError(f"{e} is not defined: the degree of a Hermite polynomial is 0, 1, 2, ...")
             return self.read(sp.expand(hermite_polynomial(int(e.args[0]), e.args[1])))
         return self.function(e)
 
@@ -152,7 +159,7 @@ class _Reader:
         if self.affine(argument) is not None:
             return self.smooth_sign(argument, sp.Integer(0))
         result = self.constant(sp.Integer(1))
-        for factor in sp.Mul.make_args(sp.factor(argument)):
+        for factor in sp.Mul.make_args(factored(argument)):
             base, exponent = factor.as_base_exp()
             if exponent.is_Integer and int(exponent) > 0:
                 if int(exponent) % 2 == 0 and base.is_real and vanishes_on_null_set(base):
@@ -317,6 +324,12 @@ def _ordered(signs: Iterable[SmoothSign]) -> tuple[SmoothSign, ...]:
 
 
 _ANALYTIC = (sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.erf, He, Phi, gelu)
+
+
+def factored(e: sp.Expr) -> sp.Expr:
+    """The factors of a polynomial, or of an expression that is one in |x|, relu(x), ...; a large one as it stands."""
+    many = isinstance(e, sp.Add) and (len(e.args) > MOST_FACTORED_TERMS or len(e.free_symbols) > MOST_FACTORED_SYMBOLS)
+    return e if many or not isinstance(e, (sp.Add, sp.Mul, sp.Pow)) else sp.factor(e)
 
 
 def vanishes_on_null_set(e: sp.Expr) -> bool:
@@ -562,7 +575,7 @@ class SmoothedTerm:
         return result
 
     def derivatives(self, order: int) -> list[sp.Expr]:
-        """d^k/dt^k of the mean at t = 0 for k = 0..order, one variable: Taylor series of each factor, multiplied."""
+        """d^k/dt^k of the mean at t = 0 for k = 0..order, one variable and at most one sign: series, multiplied."""
         (n,), variance = self.shape.powers, self.covariance[0, 0]
         (start,) = self.mean([sp.Integer(0)])
         inner = self._sign_derivatives(start, order + n)
@@ -588,12 +601,6 @@ class SmoothedTerm:
     def _sign_derivatives(self, mu: sp.Expr, order: int) -> list[sp.Expr]:
         if not self.shape.signs:
             return [sp.Integer(1), *[sp.Integer(0)] * order]
-        if len(self.shape.signs) > 1:
-            x = sp.Dummy("mu", real=True)
-            values = [self.sign_mean([x])]
-            for _ in range(order):
-                values.append(sp.diff(values[-1], x))
-            return [value.subs(x, mu) for value in values]
         (atom,) = self.shape.signs
         (slope,) = atom.direction
         spread = self._spread(atom)
@@ -653,6 +660,22 @@ def _reflect(shape: Shape, c: sp.Expr) -> NormalForm:
     return {Shape(shape.powers, shape.quadratic, tuple(-b for b in shape.linear), signs): (-1) ** flips * c}
 
 
+def _conjugate(shape: Shape) -> Shape:
+    mirror = {sp.I: -sp.I}
+    return replace(
+        shape,
+        quadratic=tuple(q.xreplace(mirror) for q in shape.quadratic),
+        linear=tuple(b.xreplace(mirror) for b in shape.linear),
+    )
+
+
+def _hermite_coefficients(n: int, variance: sp.Expr) -> dict[int, sp.Expr]:
+    """He_n(x; v) = sum_m w_m x^m."""
+    return {
+        n - 2 * j: math.comb(n, 2 * j) * sp.factorial2(2 * j - 1) * (-variance) ** j for j in range(n // 2 + 1)
+    }
+
+
 def _degree(form: NormalForm) -> int | None:
     if any(any((*shape.quadratic, *shape.linear)) or shape.signs for shape in form):
         return None
@@ -664,16 +687,25 @@ Part = tuple[sp.Expr, sp.Expr]
 
 
 class _Family:
-    """The terms that differ in their powers alone: a polynomial times one exponential and one product of signs."""
+    """The terms that differ in their powers alone: a polynomial times one exponential and one product of signs.
 
-    def __init__(self, geometry: SmoothedTerm) -> None:
+    Variables that no power raises may be `frozen` at t = 0 where Sigma is diagonal: no derivative in them is needed.
+    """
+
+    def __init__(self, geometry: SmoothedTerm, frozen: frozenset[int] = frozenset()) -> None:
         self.geometry = geometry
-        self.mu = tuple(sp.Dummy(f"mu{i}", real=True) for i in range(len(geometry.shape.powers)))
+        start = geometry.mean([sp.Integer(0)] * len(geometry.shape.powers)) if frozen else ()
+        self.mu = tuple(
+            start[i] if i in frozen else sp.Dummy(f"mu{i}", real=True) for i in range(len(geometry.shape.powers))
+        )
+        self.free = {i: x for i, x in enumerate(self.mu) if i not in frozen}
         self.moments: dict[tuple[int, ...], dict[Part, sp.Expr]] = {
             (0,) * len(self.mu): {(sp.Integer(0), geometry.sign_mean(self.mu)): sp.Integer(1)}
         }
         self.forms: dict[sp.Expr, sp.Expr] = {}
         """Expanded exponent -> the first way it was written, usually a negative square."""
+        self.rules: dict[tuple[Part, sp.Symbol], tuple[sp.Expr, tuple[tuple[Part, sp.Expr], ...]]] = {}
+        """The slopes of exponents and functions met so far."""
 
     def moment(self, powers: tuple[int, ...]) -> dict[Part, sp.Expr]:
         """E x^n prod S under N(mu, Sigma), by Stein's rule: the polynomials in mu that multiply each part."""
@@ -683,20 +715,30 @@ class _Family:
             sums: dict[Part, list[sp.Expr]] = {}
             for part, polynomial in lower.items():
                 sums.setdefault(part, []).append(self.mu[i] * polynomial)
-                for j, x in enumerate(self.mu):
+                for j, x in self.free.items():
                     pull = self.geometry.covariance[i, j] if any(self.geometry.shape.quadratic) else None
                     pull = pull if pull is not None else (self.geometry.variance if i == j else sp.Integer(0))
                     if pull != 0:
                         for other, slope in self.slope(part, polynomial, x):
                             sums.setdefault(other, []).append(pull * slope)
-            total = {part: sp.expand(sp.Add(*terms)) for part, terms in sums.items()}
+            total = {part: sp.expand_mul(sp.Add(*terms)) for part, terms in sums.items()}
             self.moments[powers] = {part: polynomial for part, polynomial in total.items() if polynomial != 0}
         return self.moments[powers]
 
     def slope(self, part: Part, polynomial: sp.Expr, x: sp.Symbol) -> Iterator[tuple[Part, sp.Expr]]:
         """d/dx of polynomial * exp(exponent) * function."""
+        if (part, x) not in self.rules:
+            self.rules[part, x] = sp.diff(part[0], x), tuple(self.function_slope(part, x))
+        growth, others = self.rules[part, x]
+        own = sp.diff(polynomial, x) + polynomial * growth
+        if own != 0:
+            yield part, own
+        for other, coefficient in others:
+            yield other, polynomial * coefficient
+
+    def function_slope(self, part: Part, x: sp.Symbol) -> Iterator[tuple[Part, sp.Expr]]:
+        """exp(exponent) * d/dx function."""
         exponent, function = part
-        yield part, sp.diff(polynomial, x) + polynomial * sp.diff(exponent, x)
         if not function.has(x):
             return
         for term in sp.Add.make_args(sp.expand_mul(sp.diff(function, x))):
@@ -709,7 +751,7 @@ class _Family:
                 else:
                     coefficient *= factor
             new_exponent = self.forms.setdefault(sp.expand(new_exponent), new_exponent)
-            yield (new_exponent, new_function), polynomial * coefficient
+            yield (new_exponent, new_function), coefficient
 
     def parts(self, coefficients: Mapping[tuple[int, ...], sp.Expr]) -> dict[Part, sp.Expr]:
         """sum_n c_n E x^n prod S, by parts."""
@@ -717,11 +759,12 @@ class _Family:
         for powers, c in coefficients.items():
             for part, polynomial in self.moment(powers).items():
                 sums.setdefault(part, []).append(c * polynomial)
-        return {part: sp.expand(sp.Add(*terms)) for part, terms in sums.items()}
+        return {part: sp.expand_mul(sp.Add(*terms)) for part, terms in sums.items()}
 
     def real_value(self, coefficients: Mapping[tuple[int, ...], sp.Expr], at: Sequence[sp.Expr]) -> sp.Expr:
         """The mean where everything is real."""
-        here = dict(zip(self.mu, self.geometry.mean(at), strict=True))
+        means = self.geometry.mean(at)
+        here = {x: means[i] for i, x in self.free.items()}
         tilt = self.geometry.tilt_exponent(at)
         return self.geometry.volume * sp.Add(
             *(
@@ -732,7 +775,8 @@ class _Family:
 
     def doubled_real_part(self, coefficients: Mapping[tuple[int, ...], sp.Expr], at: Sequence[sp.Expr]) -> sp.Expr:
         """Twice the real part of the mean: the family and its conjugate together."""
-        here = dict(zip(self.mu, self.geometry.mean(at), strict=True))
+        means = self.geometry.mean(at)
+        here = {x: means[i] for i, x in self.free.items()}
         values = list(coefficients.values())
         turns = [tuple(f for f in sp.Mul.make_args(c) if isinstance(f, sp.exp)) for c in values]
         turn = turns[0] if all(other == turns[0] for other in turns) else ()
@@ -796,28 +840,51 @@ class Smoothed:
         ordered = tuple(sorted(conditions, key=str))
         return cls(terms, tuple(variables), ordered, square_integrable, variance)
 
-    def expression(self, at: Sequence[sp.Expr]) -> sp.Expr:
-        """G_v h (t) in closed form."""
+    @cached_property
+    def _families(self) -> list[tuple[_Family, dict[tuple[int, ...], sp.Expr], bool]]:
+        """Families with their coefficients; a complex one, marked so, stands for its conjugate too."""
         gathered: dict[Shape, dict[tuple[int, ...], sp.Expr]] = {}
         for term in self.terms:
             shape = replace(term.shape, powers=(0,) * len(self.variables))
             gathered.setdefault(shape, {})[term.shape.powers] = term.coefficient
-        total, done = [], set()
+        families, done = [], set()
         for shape, coefficients in gathered.items():
             if shape in done:
                 continue
-            family = _Family(SmoothedTerm(shape, sp.Integer(1), self.variance))
-            mirror = replace(
-                shape,
-                quadratic=tuple(q.xreplace({sp.I: -sp.I}) for q in shape.quadratic),
-                linear=tuple(b.xreplace({sp.I: -sp.I}) for b in shape.linear),
+            mirror = _conjugate(shape)
+            done.add(mirror)
+            if mirror == shape:  # h is real, hence so are the coefficients
+                coefficients = {n: real_part(c) for n, c in coefficients.items()}
+            families.append((_Family(SmoothedTerm(shape, sp.Integer(1), self.variance)), coefficients, mirror != shape))
+        return families
+
+    def expression(self, at: Sequence[sp.Expr]) -> sp.Expr:
+        """G_v h (t) in closed form."""
+        return sp.Add(
+            *(
+                family.doubled_real_part(coefficients, at) if conjugate else family.real_value(coefficients, at)
+                for family, coefficients, conjugate in self._families
             )
-            if mirror == shape:  # the function is real, hence so are the coefficients
-                total.append(family.real_value({n: real_part(c) for n, c in coefficients.items()}, at))
-            else:  # the function is real, hence its complex terms come in conjugate pairs
-                done.add(mirror)
-                total.append(family.doubled_real_part(coefficients, at))
-        return sp.Add(*total)
+        )
+
+    def coefficient(self, powers: Mapping[int, int]) -> sp.Expr:
+        """d^alpha G_v h (0) = E h(x) He_alpha(x; v) / v^|alpha|, alpha by position 1..N, by moments of each family."""
+        factors = [(l - 1, _hermite_coefficients(n, self.variance)) for l, n in powers.items() if n]
+        total, origin = [], [sp.Integer(0)] * len(self.variables)
+        for family, coefficients, conjugate in self._families:
+            weighted = dict(coefficients)
+            if len(origin) > MOST_SHARED_VARIABLES and not any(family.geometry.shape.quadratic):
+                raised_ones = {l - 1 for l in powers} | {i for n in coefficients for i, p in enumerate(n) if p}
+                family = _Family(family.geometry, frozenset(range(len(origin))) - raised_ones)
+            for i, hermite in factors:
+                raised: dict[tuple[int, ...], list[sp.Expr]] = {}
+                for old, c in weighted.items():
+                    for m, weight in hermite.items():
+                        raised.setdefault((*old[:i], old[i] + m, *old[i + 1 :]), []).append(c * weight)
+                weighted = {new: sp.Add(*terms) for new, terms in raised.items()}
+            mean = family.doubled_real_part if conjugate else family.real_value
+            total.append(mean(weighted, origin))
+        return sp.expand(sp.Add(*total) / self.variance ** sum(powers.values()), power_exp=False)
 
     @cached_property
     def is_constant(self) -> bool:
@@ -838,10 +905,11 @@ class Smoothed:
 
     def derivatives(self, order: int) -> list[sp.Expr]:
         """d^k/dt^k G_v h (0), k = 0..order, for one variable."""
-        columns: Mapping[int, list[sp.Expr]] = {i: t.derivatives(order) for i, t in enumerate(self.terms)}
-        return [
-            real_part(sp.expand(sp.Add(*(column[k] for column in columns.values())))) for k in range(order + 1)
-        ]
+        plain = all(len(t.shape.signs) < 2 and _conjugate(t.shape) == t.shape for t in self.terms)
+        if not plain:
+            return [self.coefficient({1: k}) for k in range(order + 1)]
+        columns = [t.derivatives(order) for t in self.terms]
+        return [sp.expand(real_part(sp.Add(*(column[k] for column in columns)))) for k in range(order + 1)]
 
     def function(self, at: Sequence[sp.Expr]) -> sp.Expr:
         """h itself at x = `at`, from its normal form."""
