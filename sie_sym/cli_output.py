@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sie_sym.target import Target
 
 _TEXT_ROWS = 40
+_DIGITS = 12
 
 Row = tuple[str, str | Sequence[str]]
 
@@ -98,9 +99,23 @@ def emit(answer: Answer, as_json: bool, as_latex: bool, output: str | None) -> N
 # ---- pieces ------------------------------------------------------------------------------------
 
 
+def _unevaluated(entry: Any) -> bool:
+    """Whether an entry contains a Gaussian expectation without elementary form."""
+    import sympy as sp
+
+    return any(type(node).__name__ == "GaussianExpectation" for node in sp.preorder_traversal(entry))
+
+
+def _number(entry: Any) -> str:
+    """An exact number as it is; one without elementary form by its digits."""
+    if _unevaluated(entry) and not entry.free_symbols:
+        return str(entry.evalf(_DIGITS))
+    return str(entry)
+
+
 def _components(values: Sequence[Any]) -> str | list[str]:
     """One string for a scalar, a list for several outputs."""
-    texts = [str(value) for value in values]
+    texts = [_number(value) for value in values]
     return texts[0] if len(texts) == 1 else texts
 
 
@@ -248,14 +263,20 @@ def loss_answer(loss: PopulationLoss, at: Mapping[sp.Symbol, sp.Expr] | None) ->
 def landscape_answer(found: Landscape) -> Answer:
     """The command `hessian`."""
     escape, visible = found.escape, found.visible
-    hessian = [[str(entry) for entry in found.hessian.row(i)] for i in range(found.hessian.rows)]
-    direction = None if escape.direction is None else [str(c) for c in escape.direction]
+    entries = [list(found.hessian.row(i)) for i in range(found.hessian.rows)]
+    hessian = [[_number(entry) for entry in row] for row in entries]
+    direction = None if escape.direction is None else [_number(c) for c in escape.direction]
     note = _visibility_note(found)
     reasons = [f"escape: {escape.reason}", f"visible exponent: {visible.reason}", *([note] if note else [])]
     data = {
         "statistics": [str(s) for s in found.statistics],
-        "gradient": [str(slope) for slope in found.gradient],
+        "gradient": [_number(slope) for slope in found.gradient],
         "hessian": hessian,
+        **(
+            {"hessian_exact": [[str(e) for e in row] for row in entries]}
+            if any(map(_unevaluated, found.hessian))
+            else {}
+        ),
         "flatness_index": found.flatness_index,
         "escape_index": escape.order,
         "escape_direction": direction,

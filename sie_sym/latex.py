@@ -32,6 +32,7 @@ LOSS = "R = E |g(z*) - phi(z)|^2: squared error without a factor 1/2 (arXiv:2506
 TIME = "t = gamma * step / d, w <- w - gamma * gradient, then |w|^2 = d (arXiv:2506.02651, eq. 11 and 28)."
 TENSOR = "C_alpha = E[g(Z) He_alpha(Z)], g = sum_alpha C_alpha He_alpha / alpha! (arXiv:2506.02651, Thm 3)."
 NODES = {
+    "GaussianExpectation": "E[...]: expectation over independent standard normals Z_l; it has no elementary form.",
     "SignProduct": "S(h, k; rho) = E sign(A) sign(B), A and B Gaussian, means h and k, unit variances, covariance rho.",
     "relu": "relu(x) = max(x, 0).",
     "Phi": "Phi: the standard normal distribution function.",

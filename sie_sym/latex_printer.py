@@ -18,6 +18,7 @@ _GREEK = re.compile(
     "|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega"
 )
 _NAME = re.compile(r"(?P<base>[A-Za-z]+)(?:_?(?P<digits>[0-9]+)|_(?P<word>[A-Za-z0-9]+))?")
+_LATEX_NAME = re.compile(r"[A-Za-z]_\{[0-9]+\}")
 _LINE = 150
 """Characters of LaTeX in one line of a formula, about a line of A4."""
 
@@ -32,6 +33,8 @@ def symbol_name(name: str) -> str:
     >>> symbol_name("omega"), symbol_name("eps2"), symbol_name("a_max"), symbol_name("rate")
     ('\\omega', '\\varepsilon_{2}', 'a_{\\mathrm{max}}', '\\mathrm{rate}')
     """
+    if _LATEX_NAME.fullmatch(name):
+        return name  # the bound variables of expectations
     match = _NAME.fullmatch(name)
     if match is None:
         return rf"\mathrm{{{_escaped(name)}}}"

@@ -91,7 +91,8 @@ def test_comment_lines_are_comments_and_the_rest_is_ascii(all_results: list[obje
         text = latex(result)
         assert text.isascii()
         head, _, body = text.partition(r"\[")
-        assert head and all(line.startswith("% ") for line in head.splitlines())
+        assert head
+        assert all(line.startswith("% ") for line in head.splitlines())
         assert not any(line.startswith("%") for line in body.splitlines())
 
 
@@ -134,7 +135,9 @@ def test_the_flow_is_written_out() -> None:
     loss = population_loss(target("He(2,z1) + He(2,z2)"), linear_attention(2).with_encoding([[1, sp.Rational(1, 2)]]))
     flow = gradient_flow(loss, [1e-5, 0.1], 0.1)
     text = latex(FlowEquation(loss, flow, 0.25))
-    assert r"\dot{m} = - 8 m^{3} + m \left(\frac{81 \varepsilon^{4}}{16} + \frac{27 \varepsilon^{2}}{2} + 8\right)" in text
+    assert (
+        r"\dot{m} = - 8 m^{3} + m \left(\frac{81 \varepsilon^{4}}{16} + \frac{27 \varepsilon^{2}}{2} + 8\right)" in text
+    )
     assert r"- \frac{\gamma}{2} V\, \varepsilon" in text
     assert r"\gamma = 0.25" in text
     assert r"s(0) = (1 \cdot 10^{-5}, 0.1)" in text
@@ -162,7 +165,21 @@ def test_names(name: str, expected: str) -> None:
 
 
 def test_every_name_passes_katex(katex: Katex) -> None:
-    names = ["alpha", "Omega", "omicron", "a_b_c", "x_", "bar", "hat_y", "a_1_b", "A0", "beta12", "epsilon", "e", "Upsilon"]
+    names = [
+        "alpha",
+        "Omega",
+        "omicron",
+        "a_b_c",
+        "x_",
+        "bar",
+        "hat_y",
+        "a_1_b",
+        "A0",
+        "beta12",
+        "epsilon",
+        "e",
+        "Upsilon",
+    ]
     assert katex([printed(sp.Symbol(name, real=True) ** 2) for name in names]) == []
 
 
