@@ -41,10 +41,17 @@ class Commands(click.Group):
             _fail(f"the formulas are too large ({type(error).__name__}): write smaller ones", BAD_INPUT)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted", INTERRUPTED)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click's, which would end a closed pipe with exit code 1 and Ctrl-C with an empty line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
         except BrokenPipeError:
             # The reader has gone; nothing may be written at exit either.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(0)
+            ctx.exit(0)
 
 
 def _one_line(message: str) -> str:
