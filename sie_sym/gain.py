@@ -5,9 +5,10 @@ With s = SIE(g) and C_s its Hermite tensor, near the start dm/dt = alpha m^{s-1}
     tied:    alpha = 2 c_s L^{-s/2} S_s / (s-1)!,         S_s = <C_s, 1^{(x) s}>,
     untied:  alpha = 2 c_s L^{-s/2} ||C_s||_op / (s-1)!   along the leading direction,
 
-and c_s = E sigma(u) He_s(u).  Weak recovery is |m| >= eta, and |m_vec| >= eta sqrt(L) untied.  The ratio of the two times
-at equal learning rates is rho = |S_s| / ||C_s||_op, times sqrt(L) if s = 1; with the rates gamma ~ 1/t of Thm 2 the
-ratio of the numbers of steps is rho^2.
+and c_s = E sigma(u) He_s(u).  Weak recovery is |m| >= eta, and |m_vec| >= eta sqrt(L) untied.  The ratio of the two
+times at equal learning rates is rho = |S_s| / ||C_s||_op, times sqrt(L) if s = 1; with the rates gamma ~ 1/t of Thm 2
+the ratio of the numbers of steps is rho^2.  The noise of Prop. 2, -(gamma/2) V m tied and -(gamma/2) (V/L) m_l untied,
+lets the untied network take a rate gamma ~ L/t instead, and with both at that limit the ratio is rho^2/L.
 
 The paper prints Lemma 5 without the factor L^{-k/2} (and, for its C_k = E[f H_k]/k!, without k!), and the untied drift
 of Prop. 2 without the factor k of the derivative; both cancel in rho.
@@ -15,7 +16,6 @@ of Prop. 2 without the factor k of the derivative; both cancel in rho.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -42,13 +42,16 @@ class Gain:
     """How many times longer an untied network needs than a tied one, to leading order in d.
 
     `contraction` is S_s, `activation_coefficient` c_s, `operator_norm` ||C_s||_op; `odeco` is None if undecided.
-    `rho` and the gains are intervals (`CertifiedValue`), exact if the norm is: `gain_equal_rate` at equal learning rates,
-    `gain_optimal_rate` with gamma ~ 1/t for both (Thm 2: a lower bound up to constants, sharp if C_s is odeco), and
-    `gain_stability_limit` with each network at the rate where its own linearised drift stops growing.  They are 0 if the
-    tied network does not escape at order s and the untied one does, and None if neither does or it is open.
-    `visible` is c_s != 0 and S_s != 0; `tied_escapes`, `untied_escapes` also ask for the sign, which matters for even s,
-    where m^{s-1} is odd: m = 0 attracts if c_s S_s < 0.  `tied_exponent` is the first order with c_k S_k != 0, None if
-    there is none up to the orders tried.
+    `rho` and the gains are exact numbers or intervals: `gain_equal_rate` at equal learning rates, `gain_optimal_rate`
+    with gamma ~ 1/t for both networks (Thm 2: a lower bound up to constants, sharp if C_s is odeco),
+    `gain_stability_limit` with each at the same fraction of the rate where its own drift stops growing.  They are those
+    of rho, unless s is even and the untied network leaves along a direction where <C_s, v^{(x) s}> has the sign of c_s:
+    ||C_s||_op is then replaced by the largest value of that sign.  They are 0 if the tied network does not escape at
+    order s and the untied one does, and None if neither does or it is open.
+
+    `visible` is c_s != 0 and S_s != 0; `tied_escapes`, `untied_escapes` also ask for the sign, which matters for even
+    s: m = 0 attracts if c_s S_s < 0.  `tied_exponent` is the first order with c_k S_k != 0, None if there is none up to
+    the degree of g or sigma (or, if neither is a polynomial, to s + 12).
     """
 
     target: Target
@@ -94,8 +97,8 @@ def activation_coefficient(activation: sp.Expr, k: int) -> sp.Expr:
 def gain(target: Target, activation: sp.Expr) -> Gain:
     """The gain of a tied over an untied network with activation sigma(u) for a scalar target.
 
-    Raises `SieSymError` for vector targets and targets without a proved exponent, `NoClosedForm` where the norm depends on
-    parameters without a formula, `TruncationError` for tensors that are too large and have no structure.
+    Raises `SieSymError` for vector targets and targets without a proved exponent, `NoClosedForm` where the norm depends
+    on parameters without a formula, `TruncationError` for tensors that are too large and have no structure.
 
     >>> from sie_sym.functions import He, relu
     >>> found = gain(Target.of(He(2, token(1)) + He(2, token(2)) + He(2, token(3))), relu(ACTIVATION_VARIABLE))
@@ -120,8 +123,10 @@ def gain(target: Target, activation: sp.Expr) -> Gain:
     rho = _quotient(size, norm)
     sees, mute = _three_valued(coefficient), _three_valued(contraction)
     tied = _escapes(s, coefficient * contraction, sees, mute)
-    untied = _untied_escapes(tensor, coefficient, sees)
-    gains = _gains(rho, target.tokens, tied, untied)
+    leading = _leading(tensor, coefficient, norm)
+    untied = _untied_escapes(s, sees, leading)
+    equal = rho if leading in (None, norm) or not tied else _quotient(size, leading)
+    gains = _gains(equal, target.tokens, tied, untied)
     return Gain(
         target,
         activation,
@@ -159,19 +164,31 @@ def _escapes(s: int, product: sp.Expr, sees: bool | None, mute: bool | None) -> 
     return None if sign is None else sign == 1
 
 
-def _untied_escapes(tensor: LeadingTensor, coefficient: sp.Expr, sees: bool | None) -> bool | None:
-    if not sees or coefficient.free_symbols:
-        return sees if sees is not True else None
+def _leading(tensor: LeadingTensor, coefficient: sp.Expr, norm: OperatorNorm) -> CertifiedValue | None:
+    """max_{|v| = 1} sign(c_s) <C_s, v^{(x) s}>, the norm itself where it is attained with that sign."""
     if tensor.order % 2 == 1:
-        return True
-    sign = decide_sign(coefficient)
-    if sign is None:
-        return None
+        return norm
     try:
-        low, high = tensor.directed_norm(sign).bounds
+        sign = decide_sign(coefficient)
+        directed = tensor.directed_norm(sign) if sign else None
+        if directed is None or directed.value == norm.value:
+            return norm if sign else None
+        return directed if directed.bounds[1] < norm.bounds[1] or norm.value is None else norm
     except NoClosedForm:
         return None
-    return True if low > 0 else (False if high <= 1e-300 else None)
+
+
+def _untied_escapes(s: int, sees: bool | None, leading: CertifiedValue | None) -> bool | None:
+    if not sees:
+        return sees
+    if s % 2 == 1:
+        return True
+    if leading is None:
+        return None
+    if leading.value is not None:
+        sign = None if leading.value.free_symbols else decide_sign(leading.value)
+        return None if sign is None else sign == 1
+    return True if leading.bounds[0] > 0 else None
 
 
 def _quotient(size: sp.Expr, norm: OperatorNorm) -> CertifiedValue:
@@ -223,7 +240,9 @@ def _reason(s: int, sees: bool | None, mute: bool | None, tied: bool | None, unt
         other = "the untied one escapes" if untied else "whether the untied one does is open"
         if untied is False:
             other = "nor does the untied one"
-        return f"c_{s} S_{s} < 0 with {s} even: m = 0 attracts, the tied network sees order {s} but does not escape; {other}"
+        return (
+            f"c_{s} S_{s} < 0, {s} even: m = 0 attracts, the tied network sees order {s} but does not escape; {other}"
+        )
     if s % 2 == 1 and s > 1:
         return f"c_{s} S_{s} != 0; with {s} odd the starts with c_{s} S_{s} m > 0 escape, the others are drawn to m = 0"
     return f"c_{s} S_{s} is not zero" if s == 1 else f"c_{s} S_{s} > 0"

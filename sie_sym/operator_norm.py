@@ -33,6 +33,7 @@ from sie_sym.symmetric_tensor import (
     commensurable,
     index_rows,
     matrix_of,
+    odeco_decomposition,
     rational_or_quadratic_roots,
     tensor_order,
     tokens_of_tensor,
@@ -369,6 +370,14 @@ def _directed_block_norm(block: Tensor, sign: int) -> CertifiedValue:
         lower, upper = low.bounds
         return CertifiedValue.between((-upper, -lower), low.method)
     norm = _block_norm(block)
+    if block_is_odeco(block):
+        decomposition = odeco_decomposition(block)
+        if decomposition.evidence is Evidence.EXACT:
+            signed = [
+                sp.Integer(0),
+                *(w for w in (sign * weight for weight in decomposition.weights) if decide_sign(w) == 1),
+            ]
+            return largest_norm([CertifiedValue.exact(w, "odeco: the largest lambda of that sign") for w in signed])
     with working_precision(_BITS):
         weights = {a: enclose(v) * (math.factorial(k) // factorial(a)) for a, v in block.items()}
     found, _ = largest_found(Form.of(weights, tokens_of_tensor(block)), sign)
