@@ -872,19 +872,32 @@ class Smoothed:
         factors = [(l - 1, _hermite_coefficients(n, self.variance)) for l, n in powers.items() if n]
         total, origin = [], [sp.Integer(0)] * len(self.variables)
         for family, coefficients, conjugate in self._families:
-            weighted = dict(coefficients)
-            if len(origin) > MOST_SHARED_VARIABLES and not any(family.geometry.shape.quadratic):
-                raised_ones = {l - 1 for l in powers} | {i for n in coefficients for i, p in enumerate(n) if p}
-                family = _Family(family.geometry, frozenset(range(len(origin))) - raised_ones)
-            for i, hermite in factors:
-                raised: dict[tuple[int, ...], list[sp.Expr]] = {}
-                for old, c in weighted.items():
-                    for m, weight in hermite.items():
-                        raised.setdefault((*old[:i], old[i] + m, *old[i + 1 :]), []).append(c * weight)
-                weighted = {new: sp.Add(*terms) for new, terms in raised.items()}
-            mean = family.doubled_real_part if conjugate else family.real_value
-            total.append(mean(weighted, origin))
+            for part, monomials in self._by_support(family, coefficients, {i for i, _ in factors}):
+                weighted = monomials
+                for i, hermite in factors:
+                    raised: dict[tuple[int, ...], list[sp.Expr]] = {}
+                    for old, c in weighted.items():
+                        for m, weight in hermite.items():
+                            raised.setdefault((*old[:i], old[i] + m, *old[i + 1 :]), []).append(c * weight)
+                    weighted = {new: sp.Add(*terms) for new, terms in raised.items()}
+                mean = part.doubled_real_part if conjugate else part.real_value
+                total.append(mean(weighted, origin))
         return sp.expand(sp.Add(*total) / self.variance ** sum(powers.values()), power_exp=False)
+
+    def _by_support(
+        self, family: _Family, coefficients: dict[tuple[int, ...], sp.Expr], raised: set[int]
+    ) -> Iterator[tuple[_Family, dict[tuple[int, ...], sp.Expr]]]:
+        """In many uncorrelated variables: the monomials by the variables they raise, the others frozen."""
+        size = len(self.variables)
+        if size <= MOST_SHARED_VARIABLES or any(family.geometry.shape.quadratic):
+            yield family, coefficients
+            return
+        supports: dict[frozenset[int], dict[tuple[int, ...], sp.Expr]] = {}
+        for powers, c in coefficients.items():
+            support = frozenset(i for i, n in enumerate(powers) if n)
+            supports.setdefault(support, {})[powers] = c
+        for support, monomials in supports.items():
+            yield _Family(family.geometry, frozenset(range(size)) - support - raised), monomials
 
     @cached_property
     def is_constant(self) -> bool:
