@@ -206,7 +206,6 @@ class Question:
 
     @cached_property
     def _model_formula(self) -> sp.Expr | sp.MatrixBase | None:
-        from sie_sym.linear_forms import written_out
         from sie_sym.paper_targets import nearest
         from sie_sym.target import tokens_of
 
@@ -219,8 +218,7 @@ class Question:
             raise FormulaError(
                 f"the model {text[:60]!r} reads no token: choose {nearest(text, MODELS)}, or write phi in z1, z2, ..."
             )
-        # Written out, so that encodings and injections reach the tokens inside of sums and products.
-        return formula.applyfunc(written_out) if hasattr(formula, "rows") else written_out(formula)
+        return formula
 
     @property
     def _model_tokens(self) -> int:

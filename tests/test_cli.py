@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -169,9 +170,9 @@ def test_loss() -> None:
 
 def test_loss_at_a_point() -> None:
     found = answer("loss", *ENCODED, "--at", "m=.3,eps=.25")
-    expected = 4 - 4 * 0.09 + (0.375**4 + 12 * 0.375**2 + 12) / 4
-    assert found["value"] == pytest.approx(expected, rel=1e-15)
-    assert 0 < found["error"] < 1e-14
+    x = Fraction(3, 8)
+    exact = 4 - 4 * Fraction(9, 100) + (x**4 + 12 * x**2 + 12) / 4
+    assert abs(Fraction(found["value"]) - exact) <= Fraction(found["error"]) < Fraction(1, 10**14)
     assert answer("loss", *PAIR, *LINEAR, "--at", "m=0.1")["value"] == pytest.approx(7 - 0.04, rel=1e-15)
 
 
