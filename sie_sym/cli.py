@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sie_sym.cli_options import Question, model_options, output_options, point, target_options
 from sie_sym.cli_output import emit
 from sie_sym.errors import SieSymError
+
+if TYPE_CHECKING:
+    from sie_sym.numeric import NumericLoss
+    from sie_sym.population_loss import PopulationLoss
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -180,12 +184,25 @@ def flow(
         from sie_sym.gradient_noise import gradient_noise
 
         variance = gradient_noise(found).expression
-    result = gradient_flow(found, states, horizon, rate=rate, variance=variance, recovery=recovery, samples=samples)
+    numbers = _with_digits(found)
+    result = gradient_flow(numbers, states, horizon, rate=rate, variance=variance, recovery=recovery, samples=samples)
     if plot is not None:
         from sie_sym.plot import plot_flow
 
-        plot_flow(result, found, plot)
+        plot_flow(result, numbers, plot)
     emit(flow_answer(result, found, rate), as_json, as_latex, output)
+
+
+def _with_digits(found: PopulationLoss) -> NumericLoss:
+    """The loss as a float64 function, expectations without elementary form replaced by their digits."""
+    from sympy import preorder_traversal
+
+    from sie_sym.gaussian import GaussianExpectation
+    from sie_sym.numeric import NumericLoss
+
+    nodes = {e for e in preorder_traversal(found.expression) if isinstance(e, GaussianExpectation)}
+    digits = {node: node.evalf(17) for node in nodes if not node.free_symbols}
+    return NumericLoss(found.expression.xreplace(digits), found.statistics)
 
 
 @main.command(short_help="The targets of the paper by name.")

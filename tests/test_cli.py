@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import signal
@@ -289,6 +290,16 @@ def test_a_learning_rate_slows_the_flow() -> None:
     slow = answer(*arguments, "--rate", "0.01")
     assert slow["m"][-1] < answer(*arguments)["m"][-1]
     assert slow["rate"] == 0.01
+
+
+def test_flow_of_a_loss_without_elementary_form() -> None:
+    # tanh, g = z1, L = 1: R_m = -2 c_1, c_1 = E tanh(Z) Z = E sech(Z)^2 = 0.605706 (trapezoid rule), so
+    # m' = 2 c_1 (1 - m^2): m = tanh(2 c_1 t) from 0.
+    z = [i / 100 for i in range(-1000, 1001)]
+    c = sum(math.exp(-(x**2) / 2) / math.cosh(x) ** 2 for x in z) / 100 / math.sqrt(2 * math.pi)
+    arguments = ("-g", "z1", "--model", "tied", "--activation", "tanh", "--start", "m=0", "--time", "0.7")
+    found = answer("flow", *arguments, "--samples", "3")
+    assert found["m"] == pytest.approx([math.tanh(2 * c * t) for t in found["t"]], rel=1e-9)
 
 
 def test_flow_with_several_columns() -> None:

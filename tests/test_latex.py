@@ -15,6 +15,7 @@ from sie_sym.expansion import HermiteExpansion
 from sie_sym.exponents import information_exponent
 from sie_sym.flow import gradient_flow
 from sie_sym.functions import SignProduct, token
+from sie_sym.gaussian import GaussianExpectation
 from sie_sym.gradient_noise import gradient_noise
 from sie_sym.landscape import landscape
 from sie_sym.latex import FlowEquation, latex, latex_document, typeset
@@ -186,6 +187,17 @@ def test_every_name_passes_katex(katex: Katex) -> None:
 def test_tokens_and_indexed_tokens_take_the_letter() -> None:
     expression = parse_formula("sum(l, 1, 3, z[l]^2) + z12")
     assert Printer("t").doprint(expression) == r"t_{12} + \sum_{l=1}^{3} t_{l}^{2}"
+
+
+def test_expectations_without_elementary_form(katex: Katex) -> None:
+    z1, z2, eps = token(1), token(2), sp.Symbol("eps", real=True)
+    one = GaussianExpectation(sp.tanh(z1) ** 2, {z1: eps}, {1: 2})
+    two = GaussianExpectation(sie_sym.sigmoid(z1 * (z1 - z2)), {z1: eps})
+    texts = [printed(one), printed(two**2 / 3), printed(-two * eps)]
+    assert katex(texts) == []
+    assert r"\mathrm{He}_{2}\left(Z_{1}\right)" in texts[0]
+    assert r"\varepsilon" in texts[1]
+    assert "% E[...]: expectation over independent standard normals" in latex(Target.of(one))
 
 
 def test_long_sums_are_broken_between_terms(katex: Katex) -> None:
