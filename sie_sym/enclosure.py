@@ -14,7 +14,7 @@ from sie_sym.balls import BallFunction, compile_ball, evaluate, working_precisio
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.vanishing import vanishes_identically
 
-DECISION_PRECISIONS = (64, 256, 1024)
+DECISION_PRECISIONS = (32, 64, 256, 1024)
 """Bits tried in turn until a ball excludes 0."""
 
 _GUARD_BITS = 16
@@ -52,7 +52,7 @@ def _excludes_zero(ball: acb) -> bool:
 def decide_zero(expression: sp.Expr) -> bool | None:
     r"""True: proved to be zero.  False: proved not to be.  None: neither.
 
-    Zero is proved by exact algebra, non-zero by a ball excluding 0 at 64, 256 or 1024 bits.  With free symbols (real
+    Zero is proved by exact algebra, non-zero by a ball excluding 0 at 32, 64, 256 or 1024 bits.  With free symbols (real
     parameters) the question is whether the expression is zero identically, and non-zero is proved at one rational
     point that respects the symbols' assumptions: it may still vanish at others.
 

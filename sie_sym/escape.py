@@ -167,7 +167,7 @@ def _rows(vectors: Sequence[Vector], width: int) -> sp.Matrix:
 
 def _signs_of_symmetric_functions(hessian: sp.Matrix) -> list[int | None]:
     """The signs of e_1, ..., e_n of the eigenvalues; as these are real, none is negative iff no e_k is."""
-    coefficients = hessian.charpoly(sp.Dummy("x")).all_coeffs()
+    coefficients = hessian.charpoly(sp.Dummy("x"), simplify=sp.expand).all_coeffs()
     return [decide_sign(sp.expand((-1) ** k * c)) for k, c in enumerate(coefficients) if k]
 
 
@@ -292,7 +292,7 @@ class _Valley:
 
 
 def _float(constant: sp.Expr) -> float:
-    return float(enclose(constant).mid())
+    return float(enclose(constant, 32).mid())
 
 
 def _value(form: Mapping[Powers, sp.Expr], at: Sequence[sp.Expr]) -> sp.Expr:

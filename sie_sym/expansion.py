@@ -6,12 +6,15 @@ normalised He / sqrt(k!) coefficients are C_alpha / sqrt(alpha!)).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import sympy as sp
 
 from sie_sym.evidence import Evidence
+from sie_sym.functions import token
+from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import MultiIndex, Tensor, dense
 from sie_sym.symmetry import Symmetries
 from sie_sym.weierstrass import Transform, require_square_integrable, weierstrass_transform
@@ -40,12 +43,17 @@ class HermiteExpansion:
     transforms: tuple[Transform, ...]
 
     @classmethod
-    def of(cls, functions: tuple[sp.Expr, ...], tokens: int) -> HermiteExpansion:
-        """Transform every component.
+    def of(
+        cls, functions: tuple[sp.Expr, ...], tokens: int, shift: Mapping[int, sp.Expr] | None = None
+    ) -> HermiteExpansion:
+        """Transform every component, after moving it to h(z + e) for a `shift` e given by token.
 
-        Raises `NoClosedForm` where no rule applies and `DomainError` for functions that are not square-integrable.
+        Raises `DomainError` for functions that are not square-integrable and `NoClosedForm` where that is not seen.
         """
-        transforms = tuple(weierstrass_transform(function) for function in functions)
+        if shift:
+            moved = {token(l): token(l) + e for l, e in shift.items()}
+            functions = tuple(function.subs(moved, simultaneous=True) for function in functions)
+        transforms = tuple(weierstrass_transform(function, shift) for function in functions)
         for function, transform in zip(functions, transforms, strict=True):
             require_square_integrable(function, transform)
         return cls(functions, tokens, transforms)
@@ -75,7 +83,9 @@ class HermiteExpansion:
         if reason is not None:
             return Coefficient(sp.Integer(0), Evidence.EXACT, reason)
         value = self.transforms[number].coefficient(alpha)
-        return Coefficient(value, Evidence.EXACT, "closed-form Weierstrass transform")
+        evidence = evidence_of([value])
+        reason = "closed form" if evidence is Evidence.EXACT else "a Gaussian integral"
+        return Coefficient(value, evidence, reason)
 
     def tensors(self, k: int) -> tuple[Tensor, ...]:
         """The order-k Hermite tensor of every component."""

@@ -19,10 +19,13 @@ from flint import acb, arb, fmpq
 from sie_sym.balls import NOT_ANALYTIC, BallFunction, compile_ball, evaluate, working_precision
 from sie_sym.cubature import Integrand, integrate_interval, integrate_rectangle
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
+from sie_sym.evidence import Evidence
 from sie_sym.functions import He, token, token_index
 from sie_sym.growth import tokens_in, truncation
 from sie_sym.kinks import branch, breaks, intervals
 from sie_sym.linear_forms import as_ridge, written_out
+from sie_sym.logistic import logistic_coefficient
+from sie_sym.symmetry import parity
 from sie_sym.vanishing import vanishes_identically
 
 _RIDGE = sp.Symbol("_u", real=True)
@@ -32,6 +35,8 @@ _SMALLEST_EXPONENT = 4096
 _RULE_PRECISION = (4096, 48)
 """Bits of a node inside a larger expression: one token, and two, where more takes seconds."""
 _GUARD_BITS = 16
+ENCLOSED_TOKENS = 2
+"""Nodes that couple more tokens than this have a numerical value only."""
 
 Coordinate = tuple[sp.Symbol, sp.Expr, int]
 """A token, its mean t_l and its Hermite weight alpha_l."""
@@ -43,7 +48,8 @@ class GaussianExpectation(sp.Expr):
     `GaussianExpectation(h, {z1: t1}, {1: 2})` has mean t1 in token 1 (0 in the others) and weight He_2(Z_1); the
     arguments of the node are h and the triples (token, mean, weight).  The constructor applies exact rules only, so
     it may answer with another expression: linearity in a sum, constant factors, independence of factors that share
-    no token, moments of monomials, orthogonality (a weighted token that h does not read gives 0), and
+    no token, moments of monomials, orthogonality (a weighted token that h does not read gives 0), sign symmetries,
+    the logistic identities (`logistic`), the irrelevance of the tokens' names, and
     h = f(<a, z>), which is one-dimensional: C_alpha = prod (a_l/|a|)^alpha_l E[f(|a| U + <a, t>) He_|alpha|(U)].
 
     h must be of at most exponential growth for all this to exist; enclosures prove it (`growth`).
@@ -69,9 +75,15 @@ class GaussianExpectation(sp.Expr):
 
     @classmethod
     def _node(cls, h: sp.Expr, coordinates: Iterable[Coordinate]) -> sp.Expr:
-        # One form of the arguments, the factored one: equal nodes are found equal, and z1 (z1 - z2) gives far
-        # tighter balls than z1^2 - z1 z2.
+        """What is left after the exact rules that look at the whole integrand, in one canonical form."""
+        # The factored arguments: equal nodes are found equal, and z1 (z1 - z2) gives far tighter balls than z1^2 - z1 z2.
         h = h.replace(lambda e: isinstance(e, sp.Function), lambda e: e.func(*map(sp.factor_terms, e.args)))
+        coordinates = list(coordinates)
+        centred = tuple((s, weight) for s, mean, weight in coordinates if mean == 0)
+        closed = _centred_value(h, centred, len(centred) == len(coordinates))
+        if closed is not None:
+            return closed
+        h, coordinates = _canonical(h, coordinates)
         triples = (sp.Tuple(symbol, mean, sp.Integer(weight)) for symbol, mean, weight in coordinates)
         return sp.Expr.__new__(cls, h, sp.Tuple(*triples))
 
@@ -115,10 +127,8 @@ class GaussianExpectation(sp.Expr):
         """Those of the means and the parameters of h, not the tokens."""
         return set(self.parameters).union(*(mean.free_symbols for _, mean, _ in self.coordinates))
 
-    @property
-    def is_number(self) -> bool:
-        """Whether it has a value."""
-        return not self.free_symbols
+    is_number = False
+    """SymPy evaluates what calls itself a number whenever it orders or prints terms; an integral is too dear for that."""
 
     def _eval_is_real(self) -> bool | None:
         return True if self.integrand.is_real else None
@@ -147,6 +157,8 @@ class GaussianExpectation(sp.Expr):
         return self._replaced(lambda e: e.subs(old, new), {old}, new.free_symbols)
 
     def _xreplace(self, rule: Mapping[sp.Basic, sp.Basic]) -> tuple[sp.Basic, bool]:
+        if not isinstance(rule, Mapping):  # a predicate of SymPy's own; nodes are left alone
+            return self, False
         if self in rule:
             return rule[self], True
         new: set[sp.Basic] = set().union(*(value.free_symbols for value in rule.values()))
@@ -190,7 +202,7 @@ class GaussianExpectation(sp.Expr):
             if analytic or not all(ball.imag.is_zero() for ball in balls):
                 return NOT_ANALYTIC
             bits = min(_current_precision() - _GUARD_BITS, _RULE_PRECISION[len(self.tokens) > 1])
-            if self.is_number:
+            if not self.free_symbols:
                 return acb(_enclose_constant(self, bits))
             means = [ball.real for ball in balls[: len(self.tokens)]]
             values = dict(zip(parameters, balls[len(self.tokens) :], strict=True))
@@ -202,8 +214,6 @@ class GaussianExpectation(sp.Expr):
         """The middle of a ball, with as many bits as the ball proves; unevaluated when it proves none."""
         if self.free_symbols:
             return None
-        if self.vanishes_by_parity():
-            return sp.Integer(0)
         below = _bits_below_one(self) if len(self.tokens) == 1 else 0
         for extra in _EXTRA_PRECISION[len(self.tokens) == 1]:
             ball = _enclose_constant(self, prec + 8 + below + int(extra * prec), below)
@@ -215,16 +225,6 @@ class GaussianExpectation(sp.Expr):
         mantissa, exponent = map(int, ball.mid().man_exp())
         return sp.Float((int(mantissa < 0), abs(mantissa), exponent, abs(mantissa).bit_length()), precision=known)
 
-    def vanishes_by_parity(self) -> bool:
-        """Proved zero: the integrand, weight included, is odd under a change of sign of some tokens of mean 0."""
-        centred = [(s, w) for s, mean, w in self.coordinates if mean == 0]
-        for size in range(1, min(len(centred), 3) + 1):
-            for chosen in itertools.combinations(centred, size):
-                flipped = self.integrand.xreplace({s: -s for s, _ in chosen})
-                parity = (-1) ** sum(w for _, w in chosen)
-                if vanishes_identically(self.integrand + parity * flipped):
-                    return True
-        return False
 
 
 def _index(symbol: sp.Symbol) -> int:
@@ -257,6 +257,32 @@ def _coordinates(
             raise FormulaError(f"the weight {k} of {symbol} is no degree: give an integer >= 0")
     symbols = set(tokens_in(h)) | set(means) | set(degrees)
     return [(s, means.get(s, sp.Integer(0)), int(degrees.get(s, 0))) for s in sorted(symbols, key=_index)]
+
+
+@lru_cache(maxsize=4096)
+def _centred_value(h: sp.Expr, weights: tuple[tuple[sp.Symbol, int], ...], complete: bool) -> sp.Expr | None:
+    """0 where a sign symmetry of h in centred tokens and their weights disagree, or a logistic closed form."""
+    degrees = {_index(s): weight for s, weight in weights}
+    for flipped in (frozenset(degrees), *(frozenset([l]) for l in degrees)):
+        side = parity(h, flipped)
+        if side is not None and side != (-1) ** sum(degrees[l] for l in flipped):
+            return sp.Integer(0)
+    return logistic_coefficient(h, {l: k for l, k in degrees.items() if k}) if complete else None
+
+
+_PERMUTED_TOKENS = 3
+"""Up to this many tokens, nodes that differ by their names or order are made equal."""
+
+
+def _canonical(h: sp.Expr, coordinates: Sequence[Coordinate]) -> tuple[sp.Expr, list[Coordinate]]:
+    """The bound tokens renamed z1..zn, in the order that sorts first: the expectation does not see names."""
+    orders = itertools.permutations(coordinates) if len(coordinates) <= _PERMUTED_TOKENS else [tuple(coordinates)]
+    forms = []
+    for ordered in orders:
+        names = {symbol: token(l) for l, (symbol, _, _) in enumerate(ordered, start=1)}
+        renamed = h.xreplace(names)
+        forms.append((renamed, [(names[s], mean, weight) for s, mean, weight in ordered]))
+    return min(forms, key=lambda form: str(form)) if len(forms) > 1 else forms[0]
 
 
 def _build(
@@ -357,9 +383,29 @@ def enclose_expectation(
         return evaluate(expression.xreplace(nodes), balls).real
 
 
-@lru_cache(maxsize=1024)
+_COARSEST_PRECISION = 24
+"""Two-token integrals are computed at least this well, so that one ball serves most questions."""
+
+
 def _enclose_constant(node: GaussianExpectation, bits: int, below: int = 0) -> arb:
-    """The node to within about 2^-bits, where its integrand is about 2^-below at most."""
+    """The node to within about 2^-bits, where its integrand is about 2^-below at most; the finest ball is kept."""
+    if len(node.tokens) > 1:
+        bits = max(bits, _COARSEST_PRECISION)
+    finest = _finest_balls(node)
+    if bits not in finest and (better := [b for b in finest if b > bits]):
+        return finest[min(better)]
+    if bits not in finest:
+        finest[bits] = _enclose_afresh(node, bits, below)
+    return finest[bits]
+
+
+@lru_cache(maxsize=1024)
+def _finest_balls(node: GaussianExpectation) -> dict[int, arb]:
+    """The balls computed so far, by bits."""
+    return {}
+
+
+def _enclose_afresh(node: GaussianExpectation, bits: int, below: int) -> arb:
     with working_precision(bits - below + 2 * _GUARD_BITS):
         means = [evaluate(mean, {}).real for _, mean, _ in node.coordinates]
         return _enclose_node(node, means, {}, bits)
@@ -438,4 +484,17 @@ def _bits_below_one(node: GaussianExpectation) -> int:
     return bits
 
 
-__all__ = ["GaussianExpectation", "enclose_expectation"]
+def evidence_of(expressions: Iterable[sp.Expr]) -> Evidence:
+    """What values made of these expressions are worth: exact without integrals, else what its nodes allow.
+
+    >>> evidence_of([sp.sqrt(2), sp.erf(1)])
+    <Evidence.EXACT: 'exact'>
+    """
+    nodes = {node for e in expressions for node in e.atoms(GaussianExpectation)}
+    if not nodes:
+        return Evidence.EXACT
+    enclosed = all(len(node.tokens) <= ENCLOSED_TOKENS for node in nodes)
+    return Evidence.ENCLOSED if enclosed else Evidence.NUMERICAL
+
+
+__all__ = ["GaussianExpectation", "enclose_expectation", "evidence_of"]

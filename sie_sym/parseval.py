@@ -10,12 +10,18 @@ from collections.abc import Iterator, Sequence
 
 import sympy as sp
 
+from sie_sym.errors import NoClosedForm
+from sie_sym.enclosure import decide_zero
 from sie_sym.functions import token
 from sie_sym.hermite import inner_product
+from sie_sym.integral import Integral
 from sie_sym.linear_forms import Direction
+from sie_sym.polynomial import Polynomial
+from sie_sym.symmetry import orthogonal_tensors
 from sie_sym.tilted import Smoothed
 from sie_sym.weierstrass import (
     CoupledTransform,
+    Point,
     PolynomialTransform,
     ProductTransform,
     RidgeTransform,
@@ -61,6 +67,31 @@ def _overlapping(left: Sequence[Transform], right: Sequence[Transform]) -> Itera
         yield from ((i, j) for j in sorted({n for l in part.tokens for n in readers.get(l, ())}))
 
 
+def unseen(left: Transform, right: Transform, functions: tuple[sp.Expr, sp.Expr]) -> str | None:
+    """Why <C_k(h), C_k(h')> = 0 for all k >= 1, or None: a symmetry, or a ridge along which the other side is constant.
+
+    The second is App. E.4: z1 - z2 and a function of z1 + z2.
+
+    >>> h, other = sp.erf(token(1) - 3 * token(2)), sp.exp(3 * token(1) + token(2))
+    >>> unseen(weierstrass_transform(h), weierstrass_transform(other), (h, other))
+    'one function reads a linear form along which the transform of the other is constant'
+    """
+    for one, other in ((left, right), (right, left)):
+        if isinstance(one, RidgeTransform):
+            x = sp.Dummy("x", real=True)
+            line = other.expression({l: c * x for l, c in one.direction})
+            if decide_zero(sp.diff(line, x)) is True:
+                return "one function reads a linear form along which the transform of the other is constant"
+    return orthogonal_tensors(*functions)
+
+
+def last_common_order(left: Transform, right: Transform, functions: tuple[sp.Expr, sp.Expr]) -> int | None:
+    """The order beyond which all <C_k(h), C_k(h')> are proved to vanish, None if there may be infinitely many."""
+    if unseen(left, right, functions) is not None:
+        return 0
+    return min((side.degree for side in (left, right) if side.degree is not None), default=None)
+
+
 def function_of(transform: Transform) -> sp.Expr:
     """h itself, the inverse Weierstrass transform of G h."""
     match transform:
@@ -74,7 +105,7 @@ def function_of(transform: Transform) -> sp.Expr:
             return smoothed.function([token(l) for l in labels])
         case RidgeTransform(direction, profile):
             argument = sp.Add(*(c * token(l) for l, c in direction))
-            if isinstance(profile, Smoothed):
+            if not isinstance(profile, Polynomial):
                 return profile.function([argument])
             plain = profile.smoothed(-_norm(direction))
             return plain.expression([argument] * len(profile.labels))
@@ -85,22 +116,21 @@ def _norm(direction: Direction) -> sp.Expr:
     return sp.expand(sp.Add(*(c**2 for _, c in direction)))
 
 
-def second_moment(transform: Transform) -> sp.Expr:
-    """E h^2, in closed form.
+def second_moment(transform: Transform, shift: Point | None = None) -> sp.Expr:
+    """E h^2, an integral where h^2 leaves the closed class; `shift` as in `weierstrass_transform`.
 
-    Polynomials by Parseval; products factorise; in a sum only the parts that share tokens are correlated.  Raises
-    `NoClosedForm` when h^2 leaves the closed class.
+    Polynomials by Parseval; products factorise; in a sum only the parts that share tokens are correlated.
 
     >>> second_moment(weierstrass_transform(sp.Abs(token(1))))
     1
     """
     match transform:
         case ProductTransform(parts):
-            return sp.expand(sp.Mul(*(second_moment(part) for part in parts)))
+            return sp.expand(sp.Mul(*(second_moment(part, shift) for part in parts)))
         case SumTransform(parts):
             means = [part.coefficient(()) for part in parts]
             covariances = [
-                (1 if i == j else 2) * (_mixed_moment(parts[i], parts[j]) - means[i] * means[j])
+                (1 if i == j else 2) * (_mixed_moment(parts[i], parts[j], shift) - means[i] * means[j])
                 for i, j in _overlapping(parts, parts)
                 if i <= j
             ]
@@ -109,18 +139,19 @@ def second_moment(transform: Transform) -> sp.Expr:
         orders = range(transform.degree + 1)
         return sp.expand(sp.Add(*(contraction(transform, transform, k) for k in orders)))
     match transform:
-        case RidgeTransform(_, Smoothed() as profile):
-            return profile.second_moment()
-        case CoupledTransform(smoothed, _):
-            return smoothed.second_moment()
-    return _mixed_moment(transform, transform)
+        case RidgeTransform(_, (Smoothed() | Integral()) as smoothed) | CoupledTransform(smoothed, _):
+            try:
+                return smoothed.second_moment()
+            except NoClosedForm:
+                return weierstrass_transform(function_of(transform) ** 2, shift).coefficient(())
+    raise TypeError(f"no second moment is known for {type(transform).__name__}")
 
 
-def _mixed_moment(left: Transform, right: Transform) -> sp.Expr:
+def _mixed_moment(left: Transform, right: Transform, shift: Point | None) -> sp.Expr:
     """E h h'."""
     if left is right:
-        return second_moment(left)
+        return second_moment(left, shift)
     degrees = [side.degree for side in (left, right) if side.degree is not None]
     if degrees:
         return sp.expand(sp.Add(*(contraction(left, right, k) for k in range(min(degrees) + 1))))
-    return weierstrass_transform(function_of(left) * function_of(right)).coefficient(())
+    return weierstrass_transform(function_of(left) * function_of(right), shift).coefficient(())

@@ -2,8 +2,8 @@ r"""The population loss R(e, m) = E |g(z*) - phi(z)|^2 in closed form (theory se
 
     R = E |g|^2 - 2 sum_k m^k a_k(e) + E |phi_e|^2,      a_k(e) = <C_k(g), C_k(phi_e)> / k!,      phi_e(z) = phi(z + e)
 
-with e = C eps.  There is no factor 1/2 (the official code has one).  The sum is finite as soon as g or phi is a
-polynomial; otherwise it is cut at `order` and the neglected part is bounded by Parseval and Cauchy-Schwarz,
+with e = C eps.  There is no factor 1/2 (the official code has one).  The sum is finite where g or phi is a
+polynomial or a symmetry keeps them apart (output by output); otherwise it is cut at `order` and the neglected part is bounded by Parseval and Cauchy-Schwarz,
 
     |error of R| <= 2 |m|^{K+1} sqrt(tail_K(g) tail_K(phi_e)),   tail_K(h) = E |h|^2 - sum_{k<=K} <C_k(h), C_k(h)> / k!.
 """
@@ -21,8 +21,9 @@ from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import token
 from sie_sym.model import Model
-from sie_sym.parseval import contraction, second_moment
+from sie_sym.parseval import contraction, last_common_order, second_moment
 from sie_sym.target import Target
+from sie_sym.weierstrass import Transform
 
 DEFAULT_ORDER = 12
 """Where an infinite sum over m is cut unless the caller says otherwise."""
@@ -83,27 +84,32 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
     7 - 4*m**2
     """
     _check_compatible(target, model)
-    shift = {token(l): token(l) + e for l, e in enumerate(model.shift, start=1) if e != 0}
-    moved = tuple(component.subs(shift, simultaneous=True) for component in model.components)
+    shift = {l: e for l, e in enumerate(model.shift, start=1) if e != 0}
     g = HermiteExpansion.of(target.components, target.tokens)
-    phi = HermiteExpansion.of(moved, model.tokens)
-    degrees = [degree for degree in (g.degree, phi.degree) if degree is not None]
-    last = min(degrees) if degrees else order
-    overlaps = tuple(_overlap(g, phi, k) for k in range(last + 1))
+    phi = HermiteExpansion.of(model.components, model.tokens, shift)
+    pairs = list(zip(g.transforms, phi.transforms, strict=True))
+    functions = zip(target.components, phi.functions, strict=True)
+    limits = [last_common_order(a, b, pair) for (a, b), pair in zip(pairs, functions, strict=True)]
+    exact = None not in limits
+    last = max((order if limit is None else limit for limit in limits), default=0)
+    overlaps = tuple(
+        sp.expand(
+            sp.Add(*(contraction(*pair, k) for pair, n in zip(pairs, limits, strict=True) if n is None or k <= n))
+        )
+        for k in range(last + 1)
+    )
     target_norm = sp.Add(*(second_moment(t) for t in g.transforms))
-    model_norm = sp.Add(*(second_moment(t) for t in phi.transforms))
+    model_norm = sp.Add(*(second_moment(t, shift) for t in phi.transforms))
     m = model.semantic
     expression = sp.Add(target_norm, model_norm, *(-2 * m**k * a for k, a in enumerate(overlaps)))
     if target_norm.is_polynomial(*model.statistics) and expression.is_polynomial(*model.statistics):
         expression = sp.expand(expression)
     bound = sp.Integer(0)
-    if not degrees:
-        tails = [
-            norm - sp.Add(*(_overlap(side, side, k) for k in range(last + 1)))
-            for norm, side in ((target_norm, g), (model_norm, phi))
-        ]
+    if not exact:
+        cut = [pair for pair, limit in zip(pairs, limits, strict=True) if limit is None]
         # Tails are not negative; |tail| says so where rounding would not.
-        bound = 2 * sp.Abs(m) ** (last + 1) * sp.sqrt(sp.Abs(tails[0])) * sp.sqrt(sp.Abs(tails[1]))
+        tails = (sp.Abs(sp.Add(*(_tail(pair[side], last) for pair in cut))) for side in (0, 1))
+        bound = 2 * sp.Abs(m) ** (last + 1) * sp.Mul(*map(sp.sqrt, tails))
     return PopulationLoss(
         expression,
         model.statistics,
@@ -112,15 +118,14 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
         target_norm,
         model_norm,
         overlaps,
-        None if degrees else last,
+        None if exact else last,
         bound,
-        Evidence.EXACT if degrees else Evidence.ENCLOSED,
+        Evidence.EXACT if exact else Evidence.ENCLOSED,
     )
 
 
-def _overlap(left: HermiteExpansion, right: HermiteExpansion, k: int) -> sp.Expr:
-    pairs = zip(left.transforms, right.transforms, strict=True)
-    return sp.expand(sp.Add(*(contraction(a, b, k) for a, b in pairs)))
+def _tail(transform: Transform, last: int) -> sp.Expr:
+    return sp.Add(second_moment(transform), *(-contraction(transform, transform, k) for k in range(last + 1)))
 
 
 def _check_compatible(target: Target, model: Model) -> None:

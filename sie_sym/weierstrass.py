@@ -8,7 +8,8 @@ an object that knows its derivatives at 0.  Four structures, tried in this order
 - sum: linear;
 - product over mutually orthogonal sets of linear forms: independent Gaussians, so the transform factorises.
 
-What remains couples several tokens and is read as a `tilted.Smoothed` closed form.
+What remains couples several tokens and is read as a `tilted.Smoothed` closed form.  A function without one stays an
+`integral.Integral`: the same structure over unevaluated Gaussian expectations.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ import sympy as sp
 from sie_sym.enclosure import decide_zero
 from sie_sym.errors import DomainError, NoClosedForm, TruncationError
 from sie_sym.functions import TOKENS, relu, token, token_index
+from sie_sym.gaussian import GaussianExpectation
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, multiply, order
+from sie_sym.integral import Integral
 from sie_sym.linear_forms import Direction, as_ridge, dot, has_tokens, unroll, written_out
 from sie_sym.polynomial import Polynomial, expanded_size, is_polynomial
 from sie_sym.target import tokens_of
-from sie_sym.tilted import Smoothed, vanishes_on_null_set
+from sie_sym.tilted import Smoothed, factored, vanishes_on_null_set
 
 POLYNOMIAL_BUDGET = 20_000
 """Up to this many terms a polynomial that is no ridge is expanded in flint; beyond, its structure must carry it."""
@@ -38,6 +41,8 @@ TENSOR_BUDGET = 200_000
 """The largest number of entries of one Hermite tensor that is written out."""
 DISTRIBUTION_BUDGET = 2_000
 """The largest number of terms that a product of sums of non-polynomials is distributed to."""
+LINE_BUDGET = 500
+"""Up to this many coefficients of one order a series along a line is put together from them."""
 COUPLED_BUDGET = 32
 """The largest number of tokens that one non-factorising closed form may couple."""
 
@@ -88,6 +93,11 @@ class Transform(ABC):
             return sp.Integer(0)
         return self.derivatives(order(alpha)).get(alpha, sp.Integer(0))
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether G h has a closed form."""
+        return not self.expression().has(GaussianExpectation)
+
     def at(self, point: Point | None, index: int) -> sp.Expr:
         """The coordinate t_index."""
         return token(index) if point is None else point.get(index, sp.Integer(0))
@@ -112,6 +122,11 @@ class PolynomialTransform(Transform):
     def expression(self, at: Point | None = None) -> sp.Expr:
         """The expanded polynomial at t."""
         return self.smoothed.expression([self.at(at, l) for l in self.smoothed.labels])
+
+    def vanishes(self, k: int) -> bool | None:
+        """Whether there is no term of degree k."""
+        present = self.smoothed.has_degree(k)
+        return super().vanishes(k) if present is None else not present
 
     def coefficient(self, alpha: MultiIndex) -> sp.Expr:
         """alpha! times the coefficient of t^alpha."""
@@ -145,7 +160,7 @@ class RidgeTransform(Transform):
     """G of f(<a, z>): (G_{|a|^2} f)(<a, t>), f a polynomial or in the closed class."""
 
     direction: Direction
-    profile: Polynomial | Smoothed
+    profile: Polynomial | Smoothed | Integral
     _series: list[sp.Expr] = field(default_factory=list, compare=False)
 
     @property
@@ -156,12 +171,12 @@ class RidgeTransform(Transform):
     @property
     def conditions(self) -> tuple[sp.Expr, ...]:  # type: ignore[override]
         """Those of the profile."""
-        return self.profile.conditions if isinstance(self.profile, Smoothed) else ()
+        return () if isinstance(self.profile, Polynomial) else self.profile.conditions
 
     @property
     def square_integrable(self) -> bool:  # type: ignore[override]
         """That of the profile."""
-        return not isinstance(self.profile, Smoothed) or self.profile.square_integrable
+        return isinstance(self.profile, Polynomial) or self.profile.square_integrable
 
     @property
     def degree(self) -> int | None:
@@ -349,9 +364,18 @@ class ProductTransform(Transform):
 
     def derivatives(self, k: int) -> Tensor:
         """The order-k part of the product of generating functions."""
+        parts = [[part.derivatives(j) for j in range(k + 1)] for part in self.parts]
+        counts = [1] + [0] * k
+        for factors in parts:  # at most: orthogonal forms may share tokens
+            sizes = [len(tensor) for tensor in factors]
+            counts = [sum(counts[n - j] * sizes[j] for j in range(n + 1)) for n in range(k + 1)]
+        if counts[k] > TENSOR_BUDGET:
+            raise TruncationError(
+                f"the order-{k} Hermite tensor of a product has more than {TENSOR_BUDGET} entries: "
+                "ask for single coefficients"
+            )
         graded: list[Tensor] = [{(): sp.Integer(1)}]
-        for part in self.parts:
-            factors = [part.derivatives(j) for j in range(k + 1)]
+        for factors in parts:
             product: list[list[tuple[MultiIndex, sp.Expr]]] = [[] for _ in range(k + 1)]
             for (i, left), (j, right) in itertools.product(enumerate(graded), enumerate(factors)):
                 if i + j <= k:
@@ -359,11 +383,6 @@ class ProductTransform(Transform):
                         (multiply(a, b), x * y * sp.Rational(factorial(multiply(a, b)), factorial(a) * factorial(b)))
                         for (a, x), (b, y) in itertools.product(left.items(), right.items())
                     ]
-                    if len(product[i + j]) > TENSOR_BUDGET:
-                        raise TruncationError(
-                            f"the order-{i + j} Hermite tensor of a product has more than {TENSOR_BUDGET} "
-                            "entries: ask for single coefficients"
-                        )
             graded = [_gather(entries) for entries in product]
         return graded[k] if k < len(graded) else {}
 
@@ -391,9 +410,9 @@ class ProductTransform(Transform):
 
 @dataclass(frozen=True)
 class CoupledTransform(Transform):
-    """A closed form in several tokens without further structure; coefficients by differentiation."""
+    """A function of several tokens without further structure."""
 
-    smoothed: Smoothed
+    smoothed: Smoothed | Integral
     labels: tuple[int, ...]
     _cache: dict[MultiIndex, sp.Expr] = field(default_factory=dict, compare=False)
 
@@ -425,8 +444,11 @@ class CoupledTransform(Transform):
         """d^alpha (G h)(0)."""
         if not {l for l, _ in alpha} <= self.tokens:
             return sp.Integer(0)
-        origin = {token(l): sp.Integer(0) for l in self.labels}
-        return sp.expand(self._partial(alpha).subs(origin))
+        if alpha not in self._cache:
+            powers = dict(alpha)
+            by_position = {i: powers[l] for i, l in enumerate(self.labels, start=1) if l in powers}
+            self._cache[alpha] = self.smoothed.coefficient(by_position)
+        return self._cache[alpha]
 
     def vanishes(self, k: int) -> bool | None:
         """True by parity, or entry by entry up to the first that is not zero."""
@@ -441,16 +463,6 @@ class CoupledTransform(Transform):
             undecided = undecided or zero is None
         return None if undecided else True
 
-    def _partial(self, alpha: MultiIndex) -> sp.Expr:
-        if alpha not in self._cache:
-            if not alpha:
-                self._cache[alpha] = self.expression()
-            else:
-                *rest, (l, n) = alpha
-                lower = (*rest, (l, n - 1)) if n > 1 else tuple(rest)
-                self._cache[alpha] = sp.diff(self._partial(lower), token(l))
-        return self._cache[alpha]
-
     def derivatives(self, k: int) -> Tensor:
         """All entries of order k."""
         if math.comb(len(self.labels) + k - 1, k) > TENSOR_BUDGET:
@@ -462,7 +474,10 @@ class CoupledTransform(Transform):
         return {alpha: value for alpha, value in entries if value != 0}
 
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
-        """Derivatives of the restriction to the line."""
+        """By the coefficients, or the derivatives of the restriction to the line where there are too many."""
+        few = math.comb(len(direction.keys() & self.tokens) + k - 1, k) <= LINE_BUDGET
+        if few or isinstance(self.smoothed, Integral):
+            return [self._directional(direction, j) for j in range(k + 1)]
         x = sp.Dummy("x", real=True)
         line = self.expression({l: x * direction.get(l, sp.Integer(0)) for l in self.labels})
         values = []
@@ -470,6 +485,15 @@ class CoupledTransform(Transform):
             values.append(sp.expand(line.subs(x, 0)))
             line = sp.diff(line, x)
         return values
+
+    def _directional(self, direction: Point, k: int) -> sp.Expr:
+        """<C_k, v^{(x) k}> = sum_alpha k!/alpha! C_alpha v^alpha."""
+        v = {l: direction[l] for l in self.labels if direction.get(l, 0) != 0}
+        terms = (
+            math.factorial(k) // factorial(alpha) * self.coefficient(alpha) * sp.Mul(*(v[l] ** n for l, n in alpha))
+            for alpha in multi_indices(v, k)
+        )
+        return sp.expand(sp.Add(*terms))
 
 
 def _gather(entries: Iterable[tuple[MultiIndex, sp.Expr]]) -> Tensor:
@@ -480,15 +504,18 @@ def _gather(entries: Iterable[tuple[MultiIndex, sp.Expr]]) -> Tensor:
     return {alpha: value for alpha, value in total.items() if value != 0}
 
 
-def weierstrass_transform(expression: sp.Expr) -> Transform:
+def weierstrass_transform(expression: sp.Expr, shift: Point | None = None) -> Transform:
     """G h for an expression h in the tokens.
 
-    Raises `NoClosedForm` where no rule applies (naming the part), `DomainError` where no mean exists.
+    `shift` says that the expression is h(z + e), with e_l by token: integrals then keep e as a mean.
+    Where no rule gives a closed form the transform keeps integrals (`is_closed` is then False).  Raises `DomainError`
+    where no mean exists and `NoClosedForm` where not even integrability is seen (naming the part).
 
     >>> z1, z2 = token(1), token(2)
     >>> weierstrass_transform(sp.sign(z1) * z2**2).expression()
     (z2**2 + 1)*erf(sqrt(2)*z1/2)
     """
+    moved = {l: e for l, e in (shift or {}).items() if e != 0}
     monomials = Polynomial.of_monomials(expression, token_index)
     if monomials is not None and len(monomials.labels) > 1 and monomials.degree > 1:
         return PolynomialTransform(monomials.smoothed())
@@ -498,28 +525,28 @@ def weierstrass_transform(expression: sp.Expr) -> Transform:
         return PolynomialTransform(Polynomial.of(written_out(expression), {}))
     ridge = as_ridge(expression, _PROFILE)
     if ridge is not None:
-        return _ridge_transform(*ridge)
+        return _ridge_transform(*ridge, moved)
     symbols = frozenset(token(l) for l in indices)
     if _small_polynomial(expression, symbols):
         return PolynomialTransform(Polynomial.of(expression, {token(l): l for l in indices}).smoothed())
     if isinstance(expression, (sp.Sum, sp.Product)):
-        return _structured(expression)
+        return _structured(expression, moved)
     if isinstance(expression, sp.Add):
         small = [term for term in expression.args if _small_polynomial(term, symbols)]
         rest = [term for term in expression.args if term not in small]
-        return _merge_sum(weierstrass_transform(part) for part in (*_bundles(small, symbols), *rest))
+        return _merge_sum(weierstrass_transform(part, moved) for part in (*_bundles(small, symbols), *rest))
     if (split := _split(expression)) is not None:
-        return weierstrass_transform(split)
+        return weierstrass_transform(split, moved)
     if isinstance(expression, sp.Mul):
         groups = _orthogonal_groups(expression)
         if len(groups) > 1:
-            return ProductTransform(tuple(weierstrass_transform(group) for group in groups))
+            return ProductTransform(tuple(weierstrass_transform(group, moved) for group in groups))
     if expression.has(sp.Sum, sp.Product):
-        return weierstrass_transform(written_out(expression))
+        return weierstrass_transform(written_out(expression), moved)
     terms = _distributed(expression, symbols)
     if len(terms) > 1:
-        return weierstrass_transform(sp.Add(*terms))
-    return _coupled(expression, sorted(indices))
+        return weierstrass_transform(sp.Add(*terms), moved)
+    return _coupled(expression, sorted(indices), moved)
 
 
 def _plain_constants(e: sp.Expr) -> sp.Expr:
@@ -545,13 +572,17 @@ def _bundles(terms: Iterable[sp.Expr], symbols: frozenset[sp.Symbol]) -> list[sp
     return [sp.Add(*bundle) for bundle in bundles]
 
 
-def _ridge_transform(direction: Direction, profile: sp.Expr) -> RidgeTransform:
+def _ridge_transform(direction: Direction, profile: sp.Expr, shift: Point) -> RidgeTransform:
     variance = dot(direction, direction)
     if is_polynomial(profile, frozenset([_PROFILE])):
         polynomial = Polynomial.of(profile, {_PROFILE: 0}, variance)
         return RidgeTransform(direction, polynomial.smoothed(variance))
     try:
-        return RidgeTransform(direction, Smoothed.of(profile, [_PROFILE], variance))
+        try:
+            return RidgeTransform(direction, Smoothed.of(profile, [_PROFILE], variance))
+        except NoClosedForm:
+            moved = sp.expand(sp.Add(*(c * shift[l] for l, c in direction if l in shift)))
+            return RidgeTransform(direction, Integral.of(profile, [_PROFILE], variance, [moved]))
     except (NoClosedForm, DomainError) as error:
         form = str(sp.Add(*(c * token(l) for l, c in direction)))
         form = form if form.isalnum() else f"({form})"
@@ -564,10 +595,10 @@ def _small_polynomial(expression: sp.Expr, symbols: frozenset[sp.Symbol]) -> boo
     return expanded_size(expression, symbols) <= POLYNOMIAL_BUDGET
 
 
-def _structured(node: sp.Sum | sp.Product) -> Transform:
+def _structured(node: sp.Sum | sp.Product, shift: Point) -> Transform:
     """A sum or product over tokens; a body that reads z[l] alone is transformed once, for all l."""
     body = _common_body(node)
-    if body is not None:
+    if body is not None and not shift:
         (index, low, high), general = node.limits[0], weierstrass_transform(body)
         if isinstance(general, RidgeTransform):
             parts: tuple[Transform, ...] = tuple(
@@ -577,8 +608,8 @@ def _structured(node: sp.Sum | sp.Product) -> Transform:
             return SumTransform(parts, pattern) if isinstance(node, sp.Sum) else ProductTransform(parts, pattern)
     bodies = unroll(node)
     if isinstance(node, sp.Product):
-        return weierstrass_transform(sp.Mul(*bodies))
-    return _merge_sum(weierstrass_transform(part) for part in bodies)
+        return weierstrass_transform(sp.Mul(*bodies), shift)
+    return _merge_sum(weierstrass_transform(part, shift) for part in bodies)
 
 
 def _common_body(node: sp.Sum | sp.Product) -> sp.Expr | None:
@@ -621,11 +652,11 @@ def _split(e: sp.Expr) -> sp.Expr | None:
             return sp.Mul(*(sp.exp(sp.Add(*group), evaluate=False) for group in groups), evaluate=False)
         return None
     half = sp.Rational(1, 2)
-    if not e.args or not has_tokens(e):
+    if not e.args or not has_tokens(e) or isinstance(e, (sp.Sum, sp.Product)):
         return None
     x = e.args[0]
     if isinstance(e, (sp.sign, sp.Abs)):
-        factors = sp.Mul.make_args(sp.factor(x)) if is_polynomial(x, frozenset(x.free_symbols)) else sp.Mul.make_args(x)
+        factors = sp.Mul.make_args(factored(x))
         if len(factors) > 1:
             return sp.Mul(*(_sign_of(f) if isinstance(e, sp.sign) else sp.Abs(f) for f in factors))
         return None
@@ -710,14 +741,18 @@ def _distributed(e: sp.Expr, symbols: frozenset[sp.Symbol]) -> list[sp.Expr]:
     return list(sp.Add.make_args(sp.Add(*terms)))
 
 
-def _coupled(expression: sp.Expr, labels: Sequence[int]) -> Transform:
+def _coupled(expression: sp.Expr, labels: Sequence[int], shift: Point) -> Transform:
     if len(labels) > COUPLED_BUDGET:
         raise NoClosedForm(
             f"no rule gives the Weierstrass transform of a function that couples {len(labels)} tokens: "
             "it is neither a polynomial of moderate size, nor a function of one linear form, nor a product"
         )
-    smoothed = Smoothed.of(expression, [token(l) for l in labels])
-    return CoupledTransform(smoothed, tuple(labels))
+    variables = [token(l) for l in labels]
+    try:
+        return CoupledTransform(Smoothed.of(expression, variables), tuple(labels))
+    except NoClosedForm:
+        moved = [shift.get(l, sp.Integer(0)) for l in labels]
+        return CoupledTransform(Integral.of(expression, variables, shift=moved), tuple(labels))
 
 
 def require_square_integrable(expression: sp.Expr, transform: Transform) -> None:
