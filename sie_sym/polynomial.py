@@ -7,7 +7,7 @@ becomes an extra generator, so that the arithmetic on terms never leaves flint.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,7 +20,7 @@ from sie_sym.functions import He
 TERM_BUDGET = 200_000
 """The largest number of terms that a polynomial may be expanded to."""
 
-_ONE = sp.Integer(1)
+_ONE = flint.fmpq(1)
 
 
 def is_polynomial(expression: sp.Expr, symbols: frozenset[sp.Symbol]) -> bool:
@@ -115,33 +115,34 @@ class Polynomial:
         `label` gives the label of a variable and None for other symbols.
         """
         labels: dict[sp.Symbol, int] = {}
-        terms: list[tuple[sp.Rational, list[tuple[sp.Symbol, int]]]] = []
+        read: dict[sp.Basic, tuple[int, int]] = {}  # a factor x^n, met again and again -> (label of x, n)
+        terms: list[tuple[flint.fmpq, list[tuple[int, int]]]] = []
         for term in sp.Add.make_args(expression):
-            coefficient, powers = sp.Integer(1), []
+            coefficient, powers = _ONE, []
             for factor in term.args if term.is_Mul else (term,):
-                base, exponent = factor.args if factor.is_Pow else (factor, _ONE)
-                if base.is_Symbol and exponent.is_Integer and exponent.p > 0:
-                    if base not in labels:
-                        number = label(base)
-                        if number is None:
-                            return None
-                        labels[base] = number
-                    powers.append((base, int(exponent.p)))
-                elif factor.is_Rational:
-                    coefficient = factor
-                else:
-                    return None
-            terms.append((coefficient, powers))
-        ordered = sorted(labels, key=labels.__getitem__)
-        place = {symbol: i for i, symbol in enumerate(ordered)}
+                power = read.get(factor)
+                if power is None:
+                    if factor.is_Rational:
+                        coefficient = factor
+                        continue
+                    base, exponent = factor.args if factor.is_Pow else (factor, sp.Integer(1))
+                    number = label(base)
+                    if number is None or not (exponent.is_Integer and int(exponent) > 0):
+                        return None
+                    labels[base] = number
+                    power = read[factor] = (number, int(exponent))
+                powers.append(power)
+            terms.append((coefficient if coefficient is _ONE else _flint_rational(coefficient), powers))
+        ordered = sorted(labels.values())
+        place = {number: i for i, number in enumerate(ordered)}
         entries = {}
         for coefficient, powers in terms:
-            exponents = [0] * len(ordered)
-            for symbol, n in powers:
-                exponents[place[symbol]] = n
-            entries[tuple(exponents) or (0,)] = _flint_rational(coefficient)
+            exponents = [0] * max(len(ordered), 1)
+            for number, n in powers:
+                exponents[place[number]] += n
+            entries[tuple(exponents)] = coefficient
         context = flint.fmpq_mpoly_ctx.get([f"x{i}" for i in range(len(ordered))] or ["x"], "degrevlex")
-        return cls(tuple(labels[s] for s in ordered), (), context.from_dict(entries))
+        return cls(tuple(ordered), (), context.from_dict(entries))
 
     def smoothed(self, variance: sp.Expr = sp.Integer(1)) -> Polynomial:
         """G_s p = exp(s Laplacian / 2) p, variable by variable; its constants must hold those of s."""
@@ -193,14 +194,22 @@ class Polynomial:
         if self.constants or "_graded" in self.__dict__:
             return self._graded.get(degree, {})
         # In degrevlex the terms come by falling degree: low degrees are read from the end, without the rest.
-        part: dict[tuple[int, ...], sp.Expr] = {}
+        return {powers: rational(self.value.coefficient(position)) for position, powers in self._positions(degree)}
+
+    def _positions(self, degree: int) -> Iterator[tuple[int, tuple[int, ...]]]:
         for position in range(len(self.value) - 1, -1, -1):
-            powers = tuple(int(n) for n in self.value.monomial(position))[: len(self.labels)]
-            if sum(powers) > degree:
-                break
-            if sum(powers) == degree:
-                part[powers] = rational(self.value.coefficient(position))
-        return part
+            powers = self.value.monomial(position)[: len(self.labels)]
+            total = sum(powers)
+            if total > degree:
+                return
+            if total == degree:
+                yield position, powers
+
+    def has_degree(self, degree: int) -> bool | None:
+        """Whether there is a term of some degree; None where constants leave it open."""
+        if self.constants:
+            return None
+        return next(self._positions(degree), None) is not None
 
     @property
     def degree(self) -> int:
