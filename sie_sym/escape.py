@@ -167,8 +167,12 @@ def _rows(vectors: Sequence[Vector], width: int) -> sp.Matrix:
 
 def _signs_of_symmetric_functions(hessian: sp.Matrix) -> list[int | None]:
     """The signs of e_1, ..., e_n of the eigenvalues; as these are real, none is negative iff no e_k is."""
-    coefficients = hessian.charpoly(sp.Dummy("x"), simplify=sp.expand).all_coeffs()
-    return [decide_sign(sp.expand((-1) ** k * c)) for k, c in enumerate(coefficients) if k]
+    # As sums of principal minors by expansion: SymPy's charpoly orders and simplifies entries it cannot compare.
+    minors = (
+        sp.Add(*(hessian.extract(rows, rows).det(method="laplace") for rows in map(list, subsets)))
+        for subsets in (itertools.combinations(range(hessian.rows), k) for k in range(1, hessian.rows + 1))
+    )
+    return [decide_sign(sp.expand(minor)) for minor in minors]
 
 
 def _lowest_curvature(hessian: sp.Matrix) -> tuple[sp.Expr, Vector]:

@@ -383,7 +383,7 @@ def enclose_expectation(
         return evaluate(expression.xreplace(nodes), balls).real
 
 
-_COARSEST_PRECISION = 24
+_COARSEST_PRECISION = 30
 """Two-token integrals are computed at least this well, so that one ball serves most questions."""
 
 
