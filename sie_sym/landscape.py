@@ -15,10 +15,9 @@ import sympy as sp
 from sie_sym.enclosure import decide_zero
 from sie_sym.escape import MAX_ORDER, Escape, Taylor, escape_from_zero
 from sie_sym.evidence import Evidence
-from sie_sym.parseval import contraction
+from sie_sym.parseval import contraction, last_common_order, unseen
 from sie_sym.population_loss import PopulationLoss
-from sie_sym.symmetry import orthogonal_tensors
-from sie_sym.weierstrass import RidgeTransform, Transform, weierstrass_transform
+from sie_sym.weierstrass import weierstrass_transform
 
 
 @dataclass(frozen=True)
@@ -92,16 +91,13 @@ def visibility(loss: PopulationLoss) -> Visibility:
     when phi reads one linear form along which G g is constant (App. E.4: g = z1 - z2 or z1^2 - z2^2, a tied phi).
     """
     functions = list(zip(loss.target.components, loss.model.components, strict=True))
-    symmetries = [orthogonal_tensors(g, phi) for g, phi in functions]
-    if None not in symmetries:
-        return Visibility(None, True, "; ".join(dict.fromkeys(filter(None, symmetries))))
     pairs = [(weierstrass_transform(g), weierstrass_transform(phi)) for g, phi in functions]
-    limits = [_joint_degree(g, phi) for g, phi in pairs]
-    finite = [limit for limit in limits if limit is not None]
-    complete = len(finite) == len(limits)
-    last = max(finite) if complete else MAX_ORDER
-    if all(_constant_along(g, phi) for g, phi in pairs):
-        return Visibility(None, True, "G g is constant along the model's linear form: no order is ever seen")
+    reasons = [unseen(*pair, both) for pair, both in zip(pairs, functions, strict=True)]
+    if None not in reasons:
+        return Visibility(None, True, "; ".join(dict.fromkeys(filter(None, reasons))))
+    limits = [last_common_order(*pair, both) for pair, both in zip(pairs, functions, strict=True)]
+    complete = None not in limits
+    last = max(limit for limit in limits if limit is not None) if complete else MAX_ORDER
     for j in range(1, last + 1):
         value = sp.expand(sp.Add(*(contraction(g, phi, j) for g, phi in pairs)))
         zero = decide_zero(value)
@@ -112,16 +108,3 @@ def visibility(loss: PopulationLoss) -> Visibility:
     if complete:
         return Visibility(None, True, f"<C_j(g), C_j(phi)> = 0 up to order {last}, where a polynomial side ends")
     return Visibility(None, False, f"<C_j(g), C_j(phi)> = 0 up to order {last}; higher orders were not examined")
-
-
-def _joint_degree(g: Transform, phi: Transform) -> int | None:
-    degrees = [t.degree for t in (g, phi) if t.degree is not None]
-    return min(degrees) if degrees else None
-
-
-def _constant_along(g: Transform, phi: Transform) -> bool:
-    if not isinstance(phi, RidgeTransform):
-        return False
-    x = sp.Dummy("x", real=True)
-    line = g.expression({l: c * x for l, c in phi.direction})
-    return decide_zero(sp.diff(line, x)) is True

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import sympy as sp
 
-from sie_sym.errors import NoClosedForm
 from sie_sym.enclosure import decide_zero
+from sie_sym.errors import NoClosedForm
 from sie_sym.functions import token
 from sie_sym.hermite import inner_product
 from sie_sym.integral import Integral
@@ -76,20 +76,24 @@ def unseen(left: Transform, right: Transform, functions: tuple[sp.Expr, sp.Expr]
     >>> unseen(weierstrass_transform(h), weierstrass_transform(other), (h, other))
     'one function reads a linear form along which the transform of the other is constant'
     """
+    reason = orthogonal_tensors(*functions)
+    if reason is not None:
+        return reason
     for one, other in ((left, right), (right, left)):
         if isinstance(one, RidgeTransform):
             x = sp.Dummy("x", real=True)
             line = other.expression({l: c * x for l, c in one.direction})
             if decide_zero(sp.diff(line, x)) is True:
                 return "one function reads a linear form along which the transform of the other is constant"
-    return orthogonal_tensors(*functions)
+    return None
 
 
 def last_common_order(left: Transform, right: Transform, functions: tuple[sp.Expr, sp.Expr]) -> int | None:
     """The order beyond which all <C_k(h), C_k(h')> are proved to vanish, None if there may be infinitely many."""
-    if unseen(left, right, functions) is not None:
-        return 0
-    return min((side.degree for side in (left, right) if side.degree is not None), default=None)
+    degrees = [side.degree for side in (left, right) if side.degree is not None]
+    if degrees:
+        return min(degrees)
+    return None if unseen(left, right, functions) is None else 0
 
 
 def function_of(transform: Transform) -> sp.Expr:

@@ -2,8 +2,9 @@ r"""The population loss R(e, m) = E |g(z*) - phi(z)|^2 in closed form (theory se
 
     R = E |g|^2 - 2 sum_k m^k a_k(e) + E |phi_e|^2,      a_k(e) = <C_k(g), C_k(phi_e)> / k!,      phi_e(z) = phi(z + e)
 
-with e = C eps.  There is no factor 1/2 (the official code has one).  The sum is finite where g or phi is a
-polynomial or a symmetry keeps them apart (output by output); otherwise it is cut at `order` and the neglected part is bounded by Parseval and Cauchy-Schwarz,
+with e = C eps.  There is no factor 1/2 (the official code has one).  The sum is finite where,
+output by output, g or phi is a polynomial or they are proved uncorrelated; otherwise it is cut at `order` and the
+neglected part is bounded by Parseval and Cauchy-Schwarz,
 
     |error of R| <= 2 |m|^{K+1} sqrt(tail_K(g) tail_K(phi_e)),   tail_K(h) = E |h|^2 - sum_{k<=K} <C_k(h), C_k(h)> / k!.
 """
@@ -19,11 +20,10 @@ from sie_sym.enclosure import enclose
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
-from sie_sym.functions import token
 from sie_sym.model import Model
 from sie_sym.parseval import contraction, last_common_order, second_moment
 from sie_sym.target import Target
-from sie_sym.weierstrass import Transform
+from sie_sym.weierstrass import Point, Transform
 
 DEFAULT_ORDER = 12
 """Where an infinite sum over m is cut unless the caller says otherwise."""
@@ -108,7 +108,10 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
     if not exact:
         cut = [pair for pair, limit in zip(pairs, limits, strict=True) if limit is None]
         # Tails are not negative; |tail| says so where rounding would not.
-        tails = (sp.Abs(sp.Add(*(_tail(pair[side], last) for pair in cut))) for side in (0, 1))
+        tails = [
+            sp.Abs(sp.Add(*(_tail(transform, last, moved) for transform in side)))
+            for side, moved in zip(zip(*cut, strict=True), (None, shift), strict=True)
+        ]
         bound = 2 * sp.Abs(m) ** (last + 1) * sp.Mul(*map(sp.sqrt, tails))
     return PopulationLoss(
         expression,
@@ -124,8 +127,8 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
     )
 
 
-def _tail(transform: Transform, last: int) -> sp.Expr:
-    return sp.Add(second_moment(transform), *(-contraction(transform, transform, k) for k in range(last + 1)))
+def _tail(transform: Transform, last: int, shift: Point | None) -> sp.Expr:
+    return sp.Add(second_moment(transform, shift), *(-contraction(transform, transform, k) for k in range(last + 1)))
 
 
 def _check_compatible(target: Target, model: Model) -> None:

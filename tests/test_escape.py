@@ -31,6 +31,7 @@ def escape_of(expression: sp.Expr, *variables: sp.Symbol, known_to: int | None =
         (E**2 + E * M**2 / 2 - M**5, 4, (1, 0)),  # valley: -m^4/16
         (E**2 + M**5, 5, (-1, 0)),
         ((E - M**2) ** 2 - E**3, 6, (1, 0)),  # the reduced function starts beyond the degree 4
+        (E**2 * (1 + M) - 2 * E * M**2 + M**4 - M**5, 6, (1, 0)),  # at E = M^2/(1 + M): -M^6/(1 + M)
         (M - 2 * E, 1, (-1 / math.sqrt(5), 2 / math.sqrt(5))),
         (M**4 + E**4 - 3 * M**2 * E**2, 4, (math.sqrt(0.5), math.sqrt(0.5))),
         (M * E, 2, (math.sqrt(0.5), -math.sqrt(0.5))),
