@@ -17,17 +17,19 @@ PACKAGE = ROOT / "sie_sym"
 # A module may import the modules that stand before it: in a line above, or on its left in its own line.
 LINES = (
     "errors evidence files functions",
-    "domain formula formula_functions parse parse_latex",
+    "domain formula formula_functions parse latex_lexemes parse_latex",
     "linear_forms target model paper_targets",
-    "hermite polynomial balls growth vanishing enclosure tilted symmetry",
-    "weierstrass parseval gaussian logistic spectral",
-    "expansion",
-    "population_loss spectral_loss",
-    "exponents escape landscape gradient_noise gain affine_landscape disk_minima phase_diagram",
     "codegen numeric",
-    "drift flow fields draws_compiled chain chain_compiled sgd",
+    "hermite polynomial balls growth vanishing enclosure cubature kinks symmetry logistic gaussian",
+    "quadrature spectral measure",
+    "tilted integral weierstrass parseval",
+    "expansion",
+    "population_loss spectral_loss loss_family numerical_loss",
+    "exponents escape landscape gradient_noise affine_landscape disk_minima phase_diagram",
+    "symmetric_tensor sphere_maximum operator_norm gain untied",
+    "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd",
     "sweep audit",
-    "tables latex_printer latex plot report",
+    "latex_printer tables latex plot report",
     "cli_options cli_output cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
