@@ -1,0 +1,101 @@
+r"""The population loss as a float64 function of (m, eps), for every target and model.
+
+A loss in closed form is evaluated as it stands; one that keeps Gaussian expectations (softmax, tanh, ...) is tabulated
+once from the functions g and phi themselves (`loss_family`), by another route than its symbolic form.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import sympy as sp
+from numpy.typing import ArrayLike
+
+from sie_sym.errors import FormulaError
+from sie_sym.evidence import Evidence
+from sie_sym.expansion import HermiteExpansion
+from sie_sym.functions import token
+from sie_sym.gaussian import GaussianExpectation
+from sie_sym.linear_forms import written_out
+from sie_sym.loss_family import spectral_loss
+from sie_sym.model import Model
+from sie_sym.numeric import LossFunction, NumericFunction, numeric_function, numeric_loss
+from sie_sym.population_loss import PopulationLoss
+from sie_sym.quadrature import Array
+from sie_sym.spectral_loss import SpectralLoss
+from sie_sym.target import Target
+from sie_sym.weierstrass import Transform
+
+
+@dataclass(frozen=True, eq=False)
+class NumericalLoss:
+    """R(m, eps_1, ...) tabulated, with its gradient and Hessian; `statistics` names the arguments.
+
+    Methods take numbers or arrays that broadcast, within the ball m^2 + |eps|^2 <= 1.  `error` bounds (truncation) and
+    estimates (grids) the error of `value`.
+    """
+
+    statistics: tuple[sp.Symbol, ...]
+    table: SpectralLoss
+
+    evidence = Evidence.NUMERICAL
+
+    def value(self, m: ArrayLike, *eps: ArrayLike) -> Array:
+        """R."""
+        return self.table.value(m, *eps)
+
+    def gradient(self, m: ArrayLike, *eps: ArrayLike) -> Array:
+        """(R_m, R_eps1, ...), shape (1 + r, ...)."""
+        return self.table.gradient(m, *eps)
+
+    def hessian(self, m: ArrayLike, *eps: ArrayLike) -> Array:
+        """The second derivatives, shape (1 + r, 1 + r, ...)."""
+        return self.table.hessian(m, *eps)
+
+    def error(self, m: ArrayLike, *eps: ArrayLike) -> Array:
+        """The error of `value`."""
+        return self.table.error(m, *eps)
+
+
+def tabulated_loss(target: Target, model: Model, order: int | None = None) -> NumericalLoss:
+    """The loss of a target and a model from their functions alone, up to 5 tokens.
+
+    Raises `FormulaError` if parameters are left free and `TruncationError` when the table would not fit into memory.
+
+    >>> from sie_sym.functions import He
+    >>> from sie_sym.model import linear_attention
+    >>> loss = tabulated_loss(Target.of(He(2, token(1)) + He(2, token(2))), linear_attention(2))
+    >>> round(float(loss.value(0.5)), 10)    # 7 - 4 m^2
+    6.0
+    """
+    left = sorted({str(p) for p in (*target.parameters, *model.parameters)})
+    if left:
+        raise FormulaError(f"{', '.join(left)} left free where numbers are needed: pass --param NAME=VALUE")
+    g, phi = (_function(side.components, side.tokens) for side in (target, model))
+    encoding = np.array(model.encoding.tolist(), dtype=float).reshape(model.tokens, model.encoding.cols)
+    degree = _degree(target)
+    if degree is not None and order is None:
+        order = degree
+    table = spectral_loss(g, phi, encoding, order=order)
+    if degree is not None and table.order >= degree:
+        table = replace(table, target_tail=0.0)  # nothing of a polynomial is cut off, whatever rounding left
+    return NumericalLoss(model.statistics, table)
+
+
+def loss_function(loss: PopulationLoss) -> LossFunction:
+    """A loss as numbers: its closed form, or a table where it keeps expectations."""
+    if loss.expression.has(GaussianExpectation):
+        return tabulated_loss(loss.target, loss.model)
+    return numeric_loss(loss)
+
+
+def _function(components: tuple[sp.Expr, ...], tokens: int) -> NumericFunction:
+    symbols = [token(l) for l in range(1, tokens + 1)]
+    return numeric_function(symbols, [written_out(component) for component in components])
+
+
+def _degree(target: Target) -> int | None:
+    transforms: tuple[Transform, ...] = HermiteExpansion.of(target.components, target.tokens).transforms
+    degrees = [transform.degree for transform in transforms]
+    return None if None in degrees else max((d for d in degrees if d is not None), default=0)
