@@ -106,9 +106,22 @@ def test_not_square_integrable(expression: sp.Expr) -> None:
         exponent_of(expression)
 
 
-def test_outside_the_closed_class() -> None:
+def test_growth_that_nothing_bounds() -> None:
     with pytest.raises(NoClosedForm):
-        exponent_of(sp.log(1 + sigmoid(Z1) * Z2**2))
+        exponent_of(sp.exp(sp.exp(Z1)))
+
+
+@pytest.mark.parametrize(
+    ("expression", "exponent"),
+    [
+        (sp.tanh(Z1) * Z2, 2),
+        (sigmoid(Z1 * (Z1 - Z2)), 2),  # an entry of softmax attention: even, C_(2,0) = sqrt(2)/8 (theory section 9)
+        (sp.log(1 + sigmoid(Z1) * Z2**2), 1),
+    ],
+)
+def test_functions_without_a_closed_form(expression: sp.Expr, exponent: int) -> None:
+    """Zeros by symmetry, the first non-zero by an enclosure."""
+    assert exponent_of(expression).exponent == exponent
 
 
 def test_sample_complexity_follows_the_theorem() -> None:
