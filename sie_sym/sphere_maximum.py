@@ -71,7 +71,8 @@ def extreme_eigenvalues(matrix: Sequence[Sequence[arb]]) -> tuple[Interval, Inte
 
 
 def _frobenius(matrix: arb_mat) -> arb:
-    return sum((x * x for x in matrix.entries()), arb(0)).sqrt().upper()
+    # Of the upper ends: the square of a ball around 0 may reach below 0, where there is no root.
+    return sum((x.abs_upper() ** 2 for x in matrix.entries()), arb(0)).sqrt().upper()
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ ODECO_BUDGET = 3_000_000
 """The most products of entries that one odeco test forms."""
 _EXACT_TOKENS = 8
 """The largest block whose decomposition is tried in exact numbers."""
+_TRIALS = 3
 
 
 def contract(tensor: Tensor, direction: Mapping[int, sp.Expr]) -> sp.Expr:
@@ -70,8 +71,12 @@ def tensor_order(tensor: Tensor) -> int:
 
 
 def without_zeros(tensor: Tensor) -> Tensor:
-    """The tensor without the entries that are proved to be zero."""
-    return {alpha: sp.sympify(value, strict=True) for alpha, value in tensor.items() if decide_zero(value) is not True}
+    """The tensor without the entries that are proved to be zero, with Python's integers for exponents."""
+    return {
+        tuple((l, int(n)) for l, n in alpha): sp.sympify(value, strict=True)
+        for alpha, value in tensor.items()
+        if decide_zero(value) is not True
+    }
 
 
 def blocks(tensor: Tensor) -> list[Tensor]:
@@ -261,9 +266,9 @@ def matrix_of(tensor: Tensor) -> sp.Matrix:
     return matrix
 
 
-def _slice(block: Tensor, labels: list[int], k: int) -> sp.Matrix:
-    """<T, w^{(x) k-2}> at w = (2, 3, 5, ...)."""
-    w = {l: sp.Integer(sp.prime(i)) for i, l in enumerate(labels, start=1)}
+def _slice(block: Tensor, labels: list[int], trial: int) -> sp.Matrix:
+    """<T, w^{(x) k-2}> at w = (2, 3, 5, ...) or, in later trials, at larger primes: generic, though not surely."""
+    w = {l: sp.Integer(sp.prime(i + trial * (len(labels) + 1))) for i, l in enumerate(labels, start=1)}
     parts: dict[tuple[int, int], Tensor] = {}
     for alpha, value in block.items():
         for i, j in itertools.combinations_with_replacement(range(len(labels)), 2):
@@ -290,19 +295,19 @@ def _decomposed_exactly(block: Tensor, k: int) -> list[tuple[sp.Expr, Direction]
         return None
     factor, ratios = scaled
     plain = {alpha: sp.Rational(int(q.p), int(q.q)) for alpha, q in ratios.items()}
-    pairs: list[tuple[sp.Expr, Direction]] = []
-    for vector in _eigenvectors(_slice(plain, labels, k)) or []:
-        if decide_sign(next(x for x in vector if x != 0)) == -1:
-            vector = -vector
-        length = sp.sqrt(sp.radsimp(sp.expand(sp.Add(*(x**2 for x in vector)))))
-        unit = {l: sp.radsimp(x / length) for l, x in zip(labels, vector, strict=True) if x != 0}
-        weight = sp.radsimp(contract(plain, unit))
-        if decide_zero(weight) is not True:
-            pairs.append((weight, tuple(unit.items())))
-    rebuilt = _rebuilt(pairs, labels, k)
-    if any(decide_zero(rebuilt[a] - plain.get(a, sp.Integer(0))) is not True for a in rebuilt):
-        return None
-    return [(factor * weight, vector) for weight, vector in pairs]
+    for trial in range(_TRIALS):
+        pairs: list[tuple[sp.Expr, Direction]] = []
+        for vector in _eigenvectors(_slice(plain, labels, trial)) or []:
+            sign = decide_sign(next(x for x in vector if x != 0))
+            length = sign * sp.sqrt(sp.radsimp(sp.expand(sp.Add(*(x**2 for x in vector)))))
+            unit = {l: sp.radsimp(x / length) for l, x in zip(labels, vector, strict=True) if x != 0}
+            weight = sp.radsimp(contract(plain, unit))
+            if decide_zero(weight) is not True:
+                pairs.append((weight, tuple(unit.items())))
+        rebuilt = _rebuilt(pairs, labels, k)
+        if all(decide_zero(value - plain.get(alpha, sp.Integer(0))) is True for alpha, value in rebuilt.items()):
+            return [(factor * weight, direction) for weight, direction in pairs]
+    return None
 
 
 def _rebuilt(pairs: list[tuple[sp.Expr, Direction]], labels: list[int], k: int) -> Tensor:
@@ -348,8 +353,16 @@ def rational_or_quadratic_roots(coefficients: list[sp.Rational]) -> list[sp.Expr
 def _decomposed_numerically(block: Tensor, k: int) -> tuple[list[tuple[sp.Expr, Direction]], float]:
     labels = tokens_of_tensor(block)
     values = {alpha: float(enclose(value).mid()) for alpha, value in block.items()}
-    matrix = np.array([[float(enclose(x).mid()) for x in row] for row in _slice(block, labels, k).tolist()])
-    pairs: list[tuple[sp.Expr, Direction]] = []
+    trials = (_float_trial(block, values, labels, k, trial) for trial in range(_TRIALS))
+    return min(trials, key=lambda found: found[1])
+
+
+def _float_trial(
+    block: Tensor, values: dict[MultiIndex, float], labels: list[int], k: int, trial: int
+) -> tuple[list[tuple[sp.Expr, Direction]], float]:
+    """The eigenvectors in floats, and the largest error of an entry."""
+    matrix = np.array([[float(enclose(x).mid()) for x in row] for row in _slice(block, labels, trial).tolist()])
+    kept: list[tuple[float, dict[int, float]]] = []
     size = max(abs(value) for value in values.values())
     for vector in np.linalg.eigh(matrix)[1].T:
         entries = dict(zip(labels, vector.tolist(), strict=True))
@@ -357,13 +370,12 @@ def _decomposed_numerically(block: Tensor, k: int) -> tuple[list[tuple[sp.Expr, 
             math.factorial(k) // factorial(a) * value * math.prod(entries[l] ** n for l, n in a)
             for a, value in values.items()
         )
-        # What is left of a null vector: the residual below says what this drops.
+        # What is left of a null vector: the error says what this drops.
         if abs(weight) > 1e-12 * size:
-            pairs.append((sp.Float(weight), tuple((l, sp.Float(x)) for l, x in entries.items())))
-    error = 0.0
+            kept.append((weight, entries))
+    error = 2.0**-52 * size
     for alpha in multi_indices(labels, k):
-        rebuilt = sum(
-            float(weight) * math.prod(float(dict(vector)[l]) ** n for l, n in alpha) for weight, vector in pairs
-        )
+        rebuilt = sum(weight * math.prod(entries[l] ** n for l, n in alpha) for weight, entries in kept)
         error = max(error, abs(rebuilt - values.get(alpha, 0.0)))
-    return pairs, max(error, 2.0**-52 * size)
+    pairs = [(sp.Float(w), tuple((l, sp.Float(x)) for l, x in entries.items())) for w, entries in kept]
+    return pairs, error
