@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mpmath
 import sympy as sp
@@ -20,6 +20,7 @@ import sympy as sp
 from sie_sym.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
+from sie_sym.gaussian import evidence_of
 
 MAX_ORDER = 12
 """Taylor orders of a function that is no polynomial are examined up to here."""
@@ -35,7 +36,8 @@ Powers = tuple[int, ...]
 class Escape:
     """How R decreases from 0: the order, a direction of unit length (one entry a statistic), and its kind.
 
-    `order` is None if no decreasing direction exists up to the order examined; `proved` tells whether that is a proof.
+    `order` is None if no decreasing direction exists up to the order examined; `proved` tells whether that is a proof,
+    and `evidence` what the proof rests on.
     """
 
     order: int | None
@@ -43,6 +45,7 @@ class Escape:
     kind: str | None
     proved: bool
     reason: str
+    evidence: Evidence = Evidence.EXACT
 
     @classmethod
     def along(cls, direction: Iterable[sp.Expr], order: int, reason: str) -> Escape:
@@ -61,7 +64,7 @@ class Escape:
     @classmethod
     def undecided(cls, reason: str) -> Escape:
         """No proof either way."""
-        return cls(None, None, None, False, reason)
+        return cls(None, None, None, False, reason, Evidence.UNDECIDED)
 
 
 class Taylor:
@@ -80,6 +83,11 @@ class Taylor:
         bounds = [limit for limit in limits if limit is not None]
         self.exact = not bounds
         self.last = min(bounds) if bounds else max(map(sum, self._coefficients), default=0)
+
+    @property
+    def evidence(self) -> Evidence:
+        """What the derivatives computed so far are worth."""
+        return evidence_of(self._values.values())
 
     def derivative(self, *variables: int) -> sp.Expr:
         """The derivative at 0 in the variables of the given numbers, a number for each differentiation."""
@@ -130,6 +138,11 @@ def escape_from_zero(taylor: Taylor, silent: Sequence[Vector] = ()) -> Escape:
     >>> escape.order, escape.kind
     (4, 'semantic')
     """
+    found = _escape_from_zero(taylor, silent)
+    return replace(found, evidence=taylor.evidence) if found.proved else found
+
+
+def _escape_from_zero(taylor: Taylor, silent: Sequence[Vector]) -> Escape:
     kappa, evidence = taylor.lowest_order()
     if evidence is Evidence.UNDECIDED:
         return Escape.undecided("a derivative at 0 could be proved neither zero nor non-zero")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from sie_sym.enclosure import decide_sign, decide_zero
-from sie_sym.errors import SieSymError
+from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
+from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import Tensor
 from sie_sym.target import Target
 
@@ -101,7 +102,7 @@ def _generic(target: Target) -> InformationExponent:
         vanishes, reason = expansion.vanishes(k)
         if vanishes is False:
             reasons.append(f"order {k}: not zero")
-            return InformationExponent(target, expansion, k, Evidence.EXACT, tuple(reasons))
+            return InformationExponent(target, expansion, k, _evidence(expansion, k), tuple(reasons))
         if vanishes is None:
             reasons.append(f"order {k}: {reason}")
             return InformationExponent(target, expansion, None, Evidence.UNDECIDED, tuple(reasons))
@@ -111,6 +112,22 @@ def _generic(target: Target) -> InformationExponent:
         return InformationExponent(target, expansion, None, Evidence.EXACT, tuple(reasons))
     reasons.append(f"all orders up to {MAX_ORDER} vanish; the target is not seen to be constant")
     return InformationExponent(target, expansion, None, Evidence.UNDECIDED, tuple(reasons))
+
+
+def _evidence(expansion: HermiteExpansion, k: int) -> Evidence:
+    """What proves that C_k is not zero: algebra on one entry, or balls around Gaussian integrals."""
+    for transform in expansion.transforms:
+        if transform.is_closed:
+            if transform.vanishes(k) is False:
+                return Evidence.EXACT
+            continue
+        try:
+            entries = transform.derivatives(k).values()
+        except TruncationError:
+            continue
+        if any(decide_zero(entry) is False for entry in entries if evidence_of([entry]) is Evidence.EXACT):
+            return Evidence.EXACT
+    return Evidence.ENCLOSED
 
 
 def _strata(found: InformationExponent, prefix: str) -> list[Stratum]:

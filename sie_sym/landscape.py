@@ -14,7 +14,7 @@ import sympy as sp
 
 from sie_sym.enclosure import decide_zero
 from sie_sym.escape import MAX_ORDER, Escape, Taylor, escape_from_zero
-from sie_sym.evidence import Evidence
+from sie_sym.evidence import Evidence, weakest
 from sie_sym.parseval import contraction, last_common_order, unseen
 from sie_sym.population_loss import PopulationLoss
 from sie_sym.weierstrass import weierstrass_transform
@@ -81,7 +81,9 @@ def landscape(loss: PopulationLoss) -> Landscape:
         null_space = loss.model.encoding.nullspace(iszerofunc=decide_zero) if loss.model.positional else []
         escape = escape_from_zero(taylor, [(sp.Integer(0), *vector) for vector in null_space])
     # Derivatives at 0 up to the truncation order are those of the exact loss: the neglected powers of m are higher.
-    return Landscape(loss, gradient, taylor.hessian(), kappa, escape, visible, evidence)
+    hessian = taylor.hessian()
+    evidence = weakest([evidence, taylor.evidence])
+    return Landscape(loss, gradient, hessian, kappa, escape, visible, evidence)
 
 
 def visibility(loss: PopulationLoss) -> Visibility:

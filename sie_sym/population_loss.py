@@ -18,8 +18,9 @@ import sympy as sp
 
 from sie_sym.enclosure import enclose
 from sie_sym.errors import FormulaError
-from sie_sym.evidence import Evidence
+from sie_sym.evidence import Evidence, weakest
 from sie_sym.expansion import HermiteExpansion
+from sie_sym.gaussian import evidence_of
 from sie_sym.model import Model
 from sie_sym.parseval import contraction, last_common_order, second_moment
 from sie_sym.target import Target
@@ -123,7 +124,7 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
         overlaps,
         None if exact else last,
         bound,
-        Evidence.EXACT if exact else Evidence.ENCLOSED,
+        weakest([Evidence.EXACT if exact else Evidence.ENCLOSED, evidence_of([expression, bound])]),
     )
 
 
