@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -36,9 +37,8 @@ def searched(tensor: Tensor, tokens: int, sign: int = 0, starts: int = 6) -> flo
 
     rng = np.random.default_rng(1)
     best = 0.0
-    for start in rng.standard_normal((starts, tokens)):
-        for s in (sign,) if sign else (1, -1):
-            best = max(best, -float(minimize(lambda v, s=s: -s * form(v), start, tol=1e-12).fun))
+    for start, s in itertools.product(rng.standard_normal((starts, tokens)), (sign,) if sign else (1, -1)):
+        best = max(best, -float(minimize(lambda v, sign: -sign * form(v), start, args=(s,), tol=1e-12).fun))
     return best
 
 
@@ -110,14 +110,14 @@ def test_norms_are_bounds(case: tuple[Tensor, int]) -> None:
 
 def test_norms_that_are_not_isolated_maxima_keep_an_honest_width() -> None:
     # |v|^4: every unit vector is a maximiser.
-    tensor = {((1, 4),): sp.Integer(3), ((1, 2), (2, 2)): sp.Integer(1), ((2, 4),): sp.Integer(3)}
+    tensor: Tensor = {((1, 4),): sp.Integer(3), ((1, 2), (2, 2)): sp.Integer(1), ((2, 4),): sp.Integer(3)}
     low, high = operator_norm(tensor).bounds
     assert low <= 3 <= high
     assert high - low < 1e-5
 
 
 def test_many_tokens_without_structure_give_valid_bounds() -> None:
-    tensor = {((l, 1), (l + 1, 1), (l + 2, 1)): sp.Integer(1) for l in range(1, 21)}
+    tensor: Tensor = {((l, 1), (l + 1, 1), (l + 2, 1)): sp.Integer(1) for l in range(1, 21)}
     low, high = operator_norm(tensor).bounds
     assert searched(tensor, 22, starts=1) <= high
     assert 1.9 < low < high
@@ -125,7 +125,7 @@ def test_many_tokens_without_structure_give_valid_bounds() -> None:
 
 def test_eigenvalues_of_a_large_matrix_are_enclosed() -> None:
     # The path with n vertices has the largest eigenvalue 2 cos(pi / (n + 1)).
-    tensor = {((l, 1), (l + 1, 1)): sp.Integer(1) for l in range(1, 61)}
+    tensor: Tensor = {((l, 1), (l + 1, 1)): sp.Integer(1) for l in range(1, 61)}
     low, high = operator_norm(tensor).bounds
     assert low <= 2 * math.cos(math.pi / 62) <= high
     assert high - low < 1e-10

@@ -130,7 +130,7 @@ def test_odeco_with_parameters_is_identical_in_them() -> None:
     assert is_odeco(tensor_of(a * He(3, z1) + a**2 * He(3, z2), 3)) is True
     assert is_odeco(tensor_of(a * z1 * z2 * z3 + He(3, z1), 3)) is False
     zero_in_disguise = sp.expand((a + 1) ** 2) - (a + 1) ** 2
-    tensor = {((1, 3),): sp.Integer(1), ((1, 2), (2, 1)): zero_in_disguise}
+    tensor: Tensor = {((1, 3),): sp.Integer(1), ((1, 2), (2, 1)): zero_in_disguise}
     assert is_odeco(tensor) is True
 
 
@@ -194,7 +194,7 @@ def test_a_long_tensor_is_refused_with_its_size(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_thousand_tokens_are_a_thousand_blocks() -> None:
-    tensor = {((l, 3),): sp.Integer(6) for l in range(1, 1001)}
+    tensor: Tensor = {((l, 3),): sp.Integer(6) for l in range(1, 1001)}
     assert is_odeco(tensor) is True
     assert contract_all_ones(tensor) == 6000
 
