@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import pytest
 import sympy as sp
@@ -24,7 +25,7 @@ COEFFICIENTS = st.fractions(min_value=-5, max_value=5, max_denominator=7)
 TERMS = st.dictionaries(st.tuples(*[st.integers(0, 4)] * 3), COEFFICIENTS, max_size=6)
 
 
-def from_terms(terms: dict[tuple[int, ...], object]) -> sp.Expr:
+def from_terms(terms: dict[tuple[int, ...], Fraction]) -> sp.Expr:
     return sp.Add(
         *(R(c.numerator, c.denominator) * sp.Mul(*(z**n for z, n in zip(Z, p, strict=True))) for p, c in terms.items())
     )
@@ -47,7 +48,7 @@ def at_tokens(p: Polynomial) -> sp.Expr:
 
 @settings(max_examples=25)
 @given(TERMS, st.sampled_from([R(1), R(9, 4)]))
-def test_the_transform_is_the_gaussian_mean(terms: dict[tuple[int, ...], object], variance: sp.Rational) -> None:
+def test_the_transform_is_the_gaussian_mean(terms: dict[tuple[int, ...], Fraction], variance: sp.Rational) -> None:
     p = from_terms(terms)
     smoothed = Polynomial.of(p, LABELS).smoothed(variance)
     assert at_tokens(smoothed) == moments(p, variance)
@@ -56,7 +57,7 @@ def test_the_transform_is_the_gaussian_mean(terms: dict[tuple[int, ...], object]
 
 @settings(max_examples=25)
 @given(TERMS)
-def test_reading_term_by_term_or_by_expansion_is_the_same(terms: dict[tuple[int, ...], object]) -> None:
+def test_reading_term_by_term_or_by_expansion_is_the_same(terms: dict[tuple[int, ...], Fraction]) -> None:
     p = from_terms(terms)
     direct = Polynomial.of_monomials(p, token_index)
     assert direct is not None

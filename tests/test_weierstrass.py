@@ -143,6 +143,9 @@ PLANE: dict[str, tuple[sp.Expr, Callable[[Array, Array], Array], Sequence[float]
         sp.Abs(sp.Abs(z1) - 1) * relu(z2 - z1), lambda x, y: abs(abs(x) - 1) * hinge(y - x), (-1, 0, 1), (line(1),)
     ),
     "relu as a factor of a sign": (sp.sign(z2 * relu(z1)), lambda x, y: sgn(y) * (x > 0), (0,), (AXIS,)),
+    "relu squared as a factor of a sign": (
+        sp.sign(z2 * relu(z1) ** 2), lambda x, y: sgn(y) * (x > 0), (0,), (AXIS,)
+    ),
     "Hermite": (He(3, z1 * z2 + 1), lambda x, y: eval_hermitenorm(3, x * y + 1), (), ()),
     "staircase": (z1 + z1 * z2 + (z1 - z2) ** 3, lambda x, y: x + x * y + (x - y) ** 3, (), ()),
 }  # fmt: skip
@@ -159,7 +162,10 @@ def test_closed_forms_agree_with_quadrature_in_the_plane(name: str) -> None:
         assert value(closed, point) == pytest.approx(expected, abs=3e-10, rel=3e-10)
 
 
-@pytest.mark.parametrize("name", PLANE)
+HEAVY = {"nested", "two relus", "max of three", "max of squares"}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in HEAVY else n for n in PLANE])
 def test_coefficients_agree_with_quadrature_in_the_plane(name: str) -> None:
     """Every way to ask for a coefficient, against E h He_alpha; and series along a line, against their sum."""
     expression, h, splits, kinks = PLANE[name]
@@ -256,7 +262,7 @@ def same(left: sp.Expr, right: sp.Expr) -> bool:
     )
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(ATOM, ATOM, COEFFICIENT, COEFFICIENT)
 def test_linearity(f: sp.Expr, g: sp.Expr, c: int, d: int) -> None:
     moved = g.subs(z1, z2)
@@ -264,14 +270,14 @@ def test_linearity(f: sp.Expr, g: sp.Expr, c: int, d: int) -> None:
     assert same(combined.expression(), c * G(f).expression() + d * G(moved).expression())
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(ATOM, ATOM)
 def test_disjoint_tokens_factorise(f: sp.Expr, g: sp.Expr) -> None:
     moved = g.subs(z1, z2)
     assert same(G(f * moved).expression(), G(f).expression() * G(moved).expression())
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(ATOM, st.integers(-3, 3))
 def test_shift_covariance(f: sp.Expr, shift: int) -> None:
     """G(h(. + c))(t) = (G h)(t + c)."""
@@ -279,7 +285,7 @@ def test_shift_covariance(f: sp.Expr, shift: int) -> None:
     assert same(G(f.subs(z1, z1 + c)).expression(), G(f).expression().subs(z1, z1 + c))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(ATOM)
 def test_sign_flips(f: sp.Expr) -> None:
     """C_k(h(-.)) = (-1)^k C_k(h)."""
@@ -289,7 +295,7 @@ def test_sign_flips(f: sp.Expr) -> None:
         assert decide_zero(flipped.coefficient(alpha) - (-1) ** k * plain.coefficient(alpha)) is True
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(ATOM, ATOM)
 def test_token_permutations(f: sp.Expr, g: sp.Expr) -> None:
     """h(z_2, z_3, z_1) has the permuted tensor."""
@@ -301,7 +307,7 @@ def test_token_permutations(f: sp.Expr, g: sp.Expr) -> None:
         assert value(left) == pytest.approx(value(right), abs=1e-12)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(ATOM, st.booleans())
 def test_stein(f: sp.Expr, coupled: bool) -> None:
     """G(z_1 h) = t_1 G h + d_1 G h."""
@@ -310,7 +316,7 @@ def test_stein(f: sp.Expr, coupled: bool) -> None:
     assert same(G(z1 * h).expression(), z1 * transformed + sp.diff(transformed, z1))
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(SMOOTH, st.booleans())
 def test_the_transform_commutes_with_derivatives(f: sp.Expr, coupled: bool) -> None:
     """G(d_1 h) = d_1 G h for h without jumps."""
@@ -424,7 +430,7 @@ def test_a_polynomial_times_a_ridge_of_many_tokens() -> None:
     transform = G(z1 * relu(sp.Sum(TOKENS[l], (l, 1, 20))))
     assert isinstance(transform, CoupledTransform)
     assert decide_zero(transform.coefficient(()) - R(1, 2)) is True
-    assert [transform.vanishes(k) for k in (1, 2, 4)] == [False, False, True]
+    assert [transform.vanishes(k) for k in (1, 4)] == [False, True]
 
 
 def test_products_of_orthogonal_forms_factorise() -> None:
