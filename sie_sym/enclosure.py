@@ -95,7 +95,7 @@ def _sample(symbol: sp.Symbol, rank: int, attempt: int) -> sp.Rational:
 
 def _decide_family(expression: sp.Expr, symbols: list[sp.Symbol]) -> bool | None:
     program: BallFunction | None = None
-    for attempt, precision in itertools.product(range(4), DECISION_PRECISIONS[:2]):
+    for attempt, precision in itertools.product(range(4), DECISION_PRECISIONS[:-1]):
         with working_precision(precision):
             values = [evaluate(_sample(symbol, rank, attempt), {}) for rank, symbol in enumerate(symbols)]
             program = compile_ball(expression, symbols)

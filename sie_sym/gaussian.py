@@ -21,7 +21,7 @@ from sie_sym.cubature import Integrand, integrate_interval, integrate_rectangle
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He, token, token_index
-from sie_sym.growth import tokens_in, truncation
+from sie_sym.growth import is_integrable, tokens_in, truncation
 from sie_sym.kinks import branch, breaks, intervals
 from sie_sym.linear_forms import as_ridge, written_out
 from sie_sym.logistic import logistic_coefficient
@@ -265,9 +265,14 @@ def _centred_value(h: sp.Expr, weights: tuple[tuple[sp.Symbol, int], ...], compl
     degrees = {_index(s): weight for s, weight in weights}
     for flipped in (frozenset(degrees), *(frozenset([l]) for l in degrees)):
         side = parity(h, flipped)
-        if side is not None and side != (-1) ** sum(degrees[l] for l in flipped):
+        if side is not None and side != (-1) ** sum(degrees[l] for l in flipped) and _is_integrable(h):
             return sp.Integer(0)
     return logistic_coefficient(h, {l: k for l, k in degrees.items() if k}) if complete else None
+
+
+def _is_integrable(h: sp.Expr) -> bool:
+    with working_precision(64):
+        return is_integrable(h)
 
 
 _PERMUTED_TOKENS = 3
@@ -275,11 +280,14 @@ _PERMUTED_TOKENS = 3
 
 
 def _canonical(h: sp.Expr, coordinates: Sequence[Coordinate]) -> tuple[sp.Expr, list[Coordinate]]:
-    """The bound tokens renamed z1..zn, in the order that sorts first: the expectation does not see names."""
+    """The bound tokens renamed, the first free names in the order that sorts first: an expectation has no names."""
+    bound = {symbol for symbol, _, _ in coordinates}
+    free = {token_index(s) for s in h.free_symbols - bound}
+    places = [token(l) for l in range(1, len(coordinates) + len(free) + 1) if l not in free]
     orders = itertools.permutations(coordinates) if len(coordinates) <= _PERMUTED_TOKENS else [tuple(coordinates)]
     forms = []
     for ordered in orders:
-        names = {symbol: token(l) for l, (symbol, _, _) in enumerate(ordered, start=1)}
+        names = {symbol: place for (symbol, _, _), place in zip(ordered, places, strict=False)}
         renamed = h.xreplace(names)
         forms.append((renamed, [(names[s], mean, weight) for s, mean, weight in ordered]))
     return min(forms, key=lambda form: str(form)) if len(forms) > 1 else forms[0]

@@ -262,6 +262,21 @@ class _OneToken:
         return sum(pieces, self.beyond(radius)).upper()
 
 
+_LARGEST_PARAMETER = 1000
+"""Free parameters are taken to lie within this bound when integrability is proved."""
+
+
+def is_integrable(h: sp.Expr, variance: arb | None = None) -> bool:
+    """Whether E|h(sqrt(v) Z)| < infinity (v = 1 unless given) is proved, for all parameters within +-1000."""
+    limit = arb("0.5") / (variance if variance is not None else arb(1))
+    parameters = {s: acb(arb(0, _LARGEST_PARAMETER)) for s in h.free_symbols if token_index(s) is None}
+    try:
+        bound = GrowthReader(parameters).growth(h)
+    except (NoClosedForm, DomainError):
+        return False
+    return all(factor.quadratic < limit for term in bound for factor in term.factors.values())
+
+
 def _hermite_magnitudes(order: int) -> list[int]:
     coefficients = sp.Poly(He(order, sp.Symbol("x")).expand(func=True), sp.Symbol("x")).all_coeffs()[::-1]
     return [abs(int(c)) for c in coefficients]
