@@ -20,6 +20,7 @@ from sie_sym.enclosure import decide_sign, enclose
 from sie_sym.errors import SieSymError
 from sie_sym.exponents import information_exponent
 from sie_sym.gain import LeadingTensor, activation_coefficient
+from sie_sym.gaussian import GaussianExpectation
 from sie_sym.hermite import factorial
 from sie_sym.numeric import FloatArray, scalar_function
 from sie_sym.sphere_maximum import Form, largest_found
@@ -196,8 +197,15 @@ def drift_function(
     free = set().union(*(term.free_symbols for term in terms)) - set(loss.statistics)
     if free:
         raise SieSymError(f"the drift still depends on {', '.join(sorted(map(str, free)))}: give values")
-    fields = scalar_function(loss.statistics, loss.drift(sp.Float(rate), variance, sphere))
+    drifts = [_evaluated(drift) for drift in loss.drift(sp.Float(rate), _evaluated(variance), sphere)]
+    fields = scalar_function(loss.statistics, drifts)
     return lambda t, state: fields(*state)
+
+
+def _evaluated(expression: sp.Expr) -> sp.Expr:
+    """The constants that are Gaussian integrals without closed form (tanh, softplus, ...), as floats."""
+    integrals = expression.atoms(GaussianExpectation)
+    return expression.xreplace({integral: sp.Float(float(enclose(integral, 64).mid())) for integral in integrals})
 
 
 def recovery_time(
@@ -275,7 +283,7 @@ def critical_rate(loss: NetworkLoss, start: float, eta: float, noise: str = "exa
     (m,) = loss.statistics
     variance = loss.noise() if noise == "exact" else loss.start_noise()
     share = 1 if loss.tied else loss.tokens
-    limit = scalar_function([m], [2 * share * loss.drift()[0] / m, variance])
+    limit = scalar_function([m], [_evaluated(2 * share * loss.drift()[0] / m), _evaluated(variance)])
 
     def rate(x: float) -> float:
         speed, spread = limit(x)

@@ -31,14 +31,14 @@ def searched(tensor: Tensor, tokens: int, sign: int = 0, starts: int = 6) -> flo
         if value != 0
     ]
 
-    def form(v: np.ndarray) -> float:
+    def loss(v: np.ndarray, s: int) -> float:
         v = v / np.linalg.norm(v)
-        return sum(w * math.prod(v[l - 1] ** n for l, n in a.items()) for w, a in terms)
+        return -s * sum(w * math.prod(v[l - 1] ** n for l, n in a.items()) for w, a in terms)
 
     rng = np.random.default_rng(1)
     best = 0.0
     for start, s in itertools.product(rng.standard_normal((starts, tokens)), (sign,) if sign else (1, -1)):
-        best = max(best, -float(minimize(lambda v, sign: -sign * form(v), start, args=(s,), tol=1e-12).fun))
+        best = max(best, -float(minimize(loss, start, args=(s,), tol=1e-12).fun))
     return best
 
 

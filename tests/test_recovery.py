@@ -155,6 +155,17 @@ def test_the_noise_at_the_start_is_enough_near_it() -> None:
     assert constant == pytest.approx(exact, rel=1e-3)
 
 
+def test_activations_without_closed_form_are_evaluated() -> None:
+    target = Target.of(mean(5))
+    assert recovery_times(target, sp.tanh(u), rate=0.01).time_ratio == pytest.approx(5, rel=1e-6)
+    # c_1 of tanh by a Riemann sum: the tied time is atanh(eta) / (2 c_1) up to the start.
+    grid = np.linspace(-10, 10, 20_001)
+    density = np.exp(-(grid**2) / 2) / math.sqrt(2 * math.pi)
+    first = float((np.tanh(grid) * grid * density).sum()) * (grid[1] - grid[0])
+    expected = (math.atanh(0.1) - math.atanh(1e-3)) / (2 * first)
+    assert recovery_times(target, sp.tanh(u)).tied == pytest.approx(expected, rel=1e-6)
+
+
 def test_leading_directions() -> None:
     assert leading_direction(Target.of(3 * z1 - 4 * z2), -u) == pytest.approx([-0.6, 0.8])
     assert leading_direction(Target.of(z1**2 - 2 * z2**2), relu(u)) == pytest.approx([1, 0], abs=1e-6)

@@ -178,7 +178,7 @@ def test_what_is_not_odeco_has_no_decomposition() -> None:
 
 
 def test_mixed_orders_and_empty_tensors_are_refused() -> None:
-    mixed = {((1, 1),): sp.Integer(1), ((1, 2),): sp.Integer(1)}
+    mixed: Tensor = {((1, 1),): sp.Integer(1), ((1, 2),): sp.Integer(1)}
     with pytest.raises(SieSymError, match=r"orders \[1, 2\]"):
         is_odeco(mixed)
     with pytest.raises(SieSymError, match=r"orders \[\]"):
