@@ -52,8 +52,8 @@ def _excludes_zero(ball: acb) -> bool:
 def decide_zero(expression: sp.Expr) -> bool | None:
     r"""True: proved to be zero.  False: proved not to be.  None: neither.
 
-    Zero is proved by exact algebra, non-zero by a ball excluding 0 at 32, 64, 256 or 1024 bits.  With free symbols (real
-    parameters) the question is whether the expression is zero identically, and non-zero is proved at one rational
+    Zero is proved by exact algebra, non-zero by a ball excluding 0 at 32, 64, 256 or 1024 bits.  With free symbols
+    (real parameters) the question is whether the expression is zero identically, and non-zero is proved at one rational
     point that respects the symbols' assumptions: it may still vanish at others.
 
     >>> decide_zero(sp.sqrt(6) - sp.sqrt(2) * sp.sqrt(3)), decide_zero(sp.pi - sp.Rational(355, 113))

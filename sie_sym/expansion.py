@@ -17,7 +17,8 @@ from sie_sym.functions import token
 from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import MultiIndex, Tensor, dense
 from sie_sym.symmetry import Symmetries
-from sie_sym.weierstrass import Transform, require_square_integrable, weierstrass_transform
+from sie_sym.transform import Transform, require_square_integrable
+from sie_sym.weierstrass import weierstrass_transform
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.operator_norm import CertifiedValue, OperatorNorm, directed_norm, largest_norm, operator_norm
 from sie_sym.symmetric_tensor import is_odeco
 from sie_sym.target import Target
-from sie_sym.weierstrass import RidgeTransform, SumTransform, Transform, weierstrass_transform
+from sie_sym.transform import RidgeTransform, SumTransform, Transform
+from sie_sym.weierstrass import weierstrass_transform
 
 _ORDERS_TRIED = 12
 

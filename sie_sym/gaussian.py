@@ -26,7 +26,6 @@ from sie_sym.kinks import branch, breaks, intervals
 from sie_sym.linear_forms import as_ridge, written_out
 from sie_sym.logistic import logistic_coefficient
 from sie_sym.symmetry import parity
-from sie_sym.vanishing import vanishes_identically
 
 _RIDGE = sp.Symbol("_u", real=True)
 _EXTRA_PRECISION = ((0.0, 0.25), (0.0, 3.0, 12.0))
@@ -76,7 +75,7 @@ class GaussianExpectation(sp.Expr):
     @classmethod
     def _node(cls, h: sp.Expr, coordinates: Iterable[Coordinate]) -> sp.Expr:
         """What is left after the exact rules that look at the whole integrand, in one canonical form."""
-        # The factored arguments: equal nodes are found equal, and z1 (z1 - z2) gives far tighter balls than z1^2 - z1 z2.
+        # Factored arguments: equal nodes are found equal, and z1 (z1 - z2) gives tighter balls than z1^2 - z1 z2.
         h = h.replace(lambda e: isinstance(e, sp.Function), lambda e: e.func(*map(sp.factor_terms, e.args)))
         coordinates = list(coordinates)
         centred = tuple((s, weight) for s, mean, weight in coordinates if mean == 0)
@@ -128,7 +127,7 @@ class GaussianExpectation(sp.Expr):
         return set(self.parameters).union(*(mean.free_symbols for _, mean, _ in self.coordinates))
 
     is_number = False
-    """SymPy evaluates what calls itself a number whenever it orders or prints terms; an integral is too dear for that."""
+    """SymPy evaluates what calls itself a number whenever it orders or prints terms: too dear here."""
 
     def _eval_is_real(self) -> bool | None:
         return True if self.integrand.is_real else None

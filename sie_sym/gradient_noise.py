@@ -21,7 +21,8 @@ from sie_sym.landscape import Landscape
 from sie_sym.linear_forms import written_out
 from sie_sym.parseval import contraction, second_moment
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss
-from sie_sym.weierstrass import require_square_integrable, weierstrass_transform
+from sie_sym.transform import require_square_integrable
+from sie_sym.weierstrass import weierstrass_transform
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def measure(expression: sp.Expr) -> Measured:
     expression = sp.sympify(expression, strict=True)
     if expression.free_symbols:
         names = ", ".join(sorted(map(str, expression.free_symbols)))
-        raise FormulaError(f"{names} left free where a number is needed: pass --param NAME=VALUE or a value at the point")
+        raise FormulaError(f"{names} left free where a number is needed: pass --param NAME=VALUE or a point")
     evidence = evidence_of([expression])
     if evidence is Evidence.EXACT:
         ball = enclose(expression, _BITS + 11)

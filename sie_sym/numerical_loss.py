@@ -25,7 +25,7 @@ from sie_sym.population_loss import PopulationLoss
 from sie_sym.quadrature import Array
 from sie_sym.spectral_loss import SpectralLoss
 from sie_sym.target import Target
-from sie_sym.weierstrass import Transform
+from sie_sym.transform import Transform
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,7 +19,7 @@ from sie_sym.linear_forms import Direction
 from sie_sym.polynomial import Polynomial
 from sie_sym.symmetry import orthogonal_tensors
 from sie_sym.tilted import Smoothed
-from sie_sym.weierstrass import (
+from sie_sym.transform import (
     CoupledTransform,
     Point,
     PolynomialTransform,
@@ -27,8 +27,8 @@ from sie_sym.weierstrass import (
     RidgeTransform,
     SumTransform,
     Transform,
-    weierstrass_transform,
 )
+from sie_sym.weierstrass import weierstrass_transform
 
 
 def contraction(left: Transform, right: Transform, k: int) -> sp.Expr:

@@ -177,7 +177,7 @@ class Polynomial:
     def homogeneous(self, degree: int) -> dict[tuple[tuple[int, int], ...], sp.Expr]:
         """The coefficients of the monomials of one degree, by sparse exponents (label, power)."""
         return {
-            tuple((l, n) for l, n in zip(self.labels, powers, strict=True) if n): coefficient
+            tuple((l, int(n)) for l, n in zip(self.labels, powers, strict=True) if n): coefficient
             for powers, coefficient in self._part(degree).items()
             if coefficient != 0
         }

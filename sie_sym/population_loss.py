@@ -24,7 +24,7 @@ from sie_sym.gaussian import evidence_of
 from sie_sym.model import Model
 from sie_sym.parseval import contraction, last_common_order, second_moment
 from sie_sym.target import Target
-from sie_sym.weierstrass import Point, Transform
+from sie_sym.transform import Point, Transform
 
 DEFAULT_ORDER = 12
 """Where an infinite sum over m is cut unless the caller says otherwise."""

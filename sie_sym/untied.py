@@ -35,7 +35,8 @@ from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.parseval import contraction, second_moment
 from sie_sym.population_loss import DEFAULT_ORDER
 from sie_sym.target import Target, tokens_of
-from sie_sym.weierstrass import Transform, require_square_integrable, weierstrass_transform
+from sie_sym.transform import Transform, require_square_integrable
+from sie_sym.weierstrass import weierstrass_transform
 
 STATISTICS_BUDGET = 40
 """The most overlaps that one formula is written in."""

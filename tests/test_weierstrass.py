@@ -23,7 +23,7 @@ from sie_sym.errors import DomainError, NoClosedForm, TruncationError
 from sie_sym.functions import TOKENS, He, gelu, relu, token
 from sie_sym.hermite import MultiIndex, inner_product, sparse
 from sie_sym.linear_forms import written_out
-from sie_sym.weierstrass import (
+from sie_sym.transform import (
     CoupledTransform,
     PolynomialTransform,
     ProductTransform,
@@ -31,8 +31,8 @@ from sie_sym.weierstrass import (
     SumTransform,
     Transform,
     require_square_integrable,
-    weierstrass_transform,
 )
+from sie_sym.weierstrass import weierstrass_transform
 
 z1, z2, z3, z4 = Z = tuple(token(l) for l in (1, 2, 3, 4))
 a, b = sp.symbols("a b", real=True)
