@@ -17,14 +17,12 @@ import sympy as sp
 from sie_sym import model as models
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.fields import Fields, fields_of
-from sie_sym.functions import token
 from sie_sym.gradient_noise import gradient_noise
-from sie_sym.loss_family import spectral_loss
-from sie_sym.numeric import numeric_function
+from sie_sym.numeric import LossFunction
+from sie_sym.numerical_loss import loss_function, tabulated_loss
 from sie_sym.paper_targets import named_target
 from sie_sym.parse import parse_formula, parse_number
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss, population_loss
-from sie_sym.spectral_loss import SpectralLoss
 from sie_sym.target import Target, tokens_of
 
 ACTIVATIONS = {"relu": "relu(u)", "erf": "erf(u)", "square": "u^2", "identity": "u", "tanh": "tanh(u)"}
@@ -180,14 +178,15 @@ class Problem:
             self._noises[order] = gradient_noise(self.loss(order), order).expression
         return self._noises[order]
 
+    def loss_function(self, order: int | None = None) -> LossFunction:
+        """The population loss as numbers, of its closed form where it has one."""
+        return loss_function(self.loss(order))
+
     @cached_property
-    def spectral_loss(self) -> SpectralLoss:
-        """The population loss by quadrature."""
+    def tabulated_loss(self) -> LossFunction:
+        """The population loss as numbers, of the functions g and phi alone."""
         self._require_tied("the population loss")
-        tokens = [token(l) for l in range(1, self.model.tokens + 1)]
-        encoding = np.array(self.model.encoding.tolist(), dtype=float).reshape(self.model.encoding.shape)
-        g, phi = (numeric_function(tokens, side.components) for side in (self.target, self.model))
-        return spectral_loss(g, phi, encoding)
+        return tabulated_loss(self.target, self.model)
 
     @cached_property
     def fields(self) -> Fields:

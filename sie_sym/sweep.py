@@ -235,6 +235,8 @@ def _resume(stack: contextlib.ExitStack, path: Path, header: bytes, retry_failed
 
 def _open_locked(stack: contextlib.ExitStack, path: Path) -> io.FileIO:
     """Open for appending; a second sweep on the same file is refused, and a dead one holds no lock."""
+    if path.exists() and not path.is_file():
+        raise SieSymError(f"{path} is not a file that rows can be read back from: name another")
     try:
         # Unbuffered: a row is one write.
         stream = stack.enter_context(io.FileIO(path, "a"))

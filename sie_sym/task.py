@@ -50,7 +50,8 @@ class Task:
     | `sgd` | `dimension`, `rate`, `steps`; `runs` (1), `seed` (0), `batch`, `loss`, `start`, `record` (2),
       `threshold`, `block`, `engine`, `ends` | means and deviations over replicas; with `ends` their last overlaps |
 
-    `method` is "exact" (closed form) or "spectral" (quadrature, up to three tokens, rate 0 only: softmax attention).
+    `method` is "exact" (from the closed form) or "tabulated" (by quadrature of g and phi, up to five tokens, rate 0:
+    for softmax attention).  The loss of a flow is called R in its row, and the overlaps by their names.
 
     Two tasks with the same data have the same `id`, in any process.  Raises `SieSymError` for an unknown kind or
     setting, a missing one and a value that is not a plain number or text; formulas are read when the task runs.
@@ -247,13 +248,13 @@ def _run_flow(problem: Problem, task: Task, settings: dict[str, Any]) -> Row:
     from sie_sym.flow import gradient_flow
 
     method, rate = settings.get("method", "exact"), settings.get("rate", 0.0)
-    if method not in ("exact", "spectral"):
-        raise SieSymError(f"unknown method {method!r}: choose exact or spectral")
-    if method == "spectral" and rate > 0:
-        raise SieSymError(f"method spectral has no gradient noise, rate = {rate} needs it: choose exact, or rate 0")
+    if method not in ("exact", "tabulated"):
+        raise SieSymError(f"unknown method {method!r}: choose exact or tabulated")
+    if method == "tabulated" and rate > 0:
+        raise SieSymError(f"method tabulated has no gradient noise, rate = {rate} needs it: choose exact, or rate 0")
     order = settings.get("order")
     flow = gradient_flow(
-        problem.spectral_loss if method == "spectral" else problem.loss(order),
+        problem.tabulated_loss if method == "tabulated" else problem.loss_function(order),
         problem.start(settings["start"]),
         settings["time"],
         rate=rate,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import multiprocessing
@@ -91,15 +92,11 @@ def test_a_task_is_plain_data_and_carries_no_function() -> None:
     assert len(pickle.dumps(task)) < 2000
 
 
-def test_the_id_does_not_depend_on_the_hash_seed() -> None:
-    source = "from sie_sym.task import *\nprint(Task('sie', Formulas('z1*a', parameters={'b': 1, 'a': .1})).id)"
-    ids = {
-        subprocess.run(
-            [sys.executable, "-c", source], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert len(ids) == 1
+def test_the_id_is_that_of_the_text() -> None:
+    text = b'{"kind":"flow","model":"tied","parameters":{"a":"0.1","b":"1"},"settings":{"start":"m=1","time":2.0},"target":"z"}'
+    formulas = Formulas("z", model="tied", parameters={"b": 1, "a": 0.1})
+    task = Task("flow", formulas, (("time", 2), ("start", " m=1")))
+    assert task.id == hashlib.sha256(text).hexdigest()[:16]
 
 
 @pytest.mark.parametrize(
@@ -162,7 +159,7 @@ def test_hessian_row() -> None:
     assert result(Task("hessian", Formulas("a*He(2,z1)", model="z1^2")))["hessian_values"] is None
 
 
-@pytest.mark.parametrize("method", ["exact", "spectral"])
+@pytest.mark.parametrize("method", ["exact", "tabulated"])
 def test_flow_row_is_the_solution(method: str) -> None:
     # R = 7 - 4 m^2: dm/dt = 8 m (1 - m^2), a Bernoulli equation for 1/m^2
     (task,) = grid("flow", **LINEAR, start="m=1/100", time=0.4, method=method)
@@ -185,7 +182,7 @@ def test_flow_row_of_softmax_attention() -> None:
     # theory section 8: R(eps = 0.3, m = 0.5) at a = 1, omega = 0.67
     (task,) = grid(
         "flow", target="@positional-semantic", model="softmax-attention", encoding="1,-1",
-        parameters={"omega": 0.67, "a": 1}, start="eps=.3,m=.5", time=1e-3, method="spectral",
+        parameters={"omega": 0.67, "a": 1}, start="eps=.3,m=.5", time=1e-3, method="tabulated",
     )  # fmt: skip
     assert result(task)["R"][0] == pytest.approx(0.2388290940, abs=1e-9)
 
@@ -210,7 +207,7 @@ def test_sgd_row_of_an_untied_network_with_parameters() -> None:
 
 
 def test_nan_becomes_null() -> None:
-    (task,) = grid("sgd", target="z1", model="z1^3", dimension=9, rate=1e9, steps=50, runs=2, start="m=0.9")
+    (task,) = grid("sgd", target="exp(900*z1)", model="z1", dimension=9, rate=1, steps=50, runs=2, start="m=0.9")
     with pytest.warns(RuntimeWarning, match="diverged"):
         found = result(task)
     assert (found["diverged"], found["m_mean"][-1]) == (2, None)
@@ -270,12 +267,12 @@ def test_starts_that_do_not_fit(message: str, start: str) -> None:
 
 
 def test_errors_of_one_task_do_not_end_the_others(tmp_path: Path, pool: Executor) -> None:
-    targets = ["z1*z2", "z1 +", "erf(z1", "1/z1", "He(3,z1)", "a" * 5000, "@nothing"]
+    targets = ["z1*z2", "z1 +", "erf(z1", "1/z1", "He(3,z1)", "(" * 5000, "@nothing"]
     assert run_sweep(grid("sie", target=targets), tmp_path / "rows", pool) == Summary(done=2, skipped=0, failed=5)
     rows = read_rows(tmp_path / "rows")
     assert sorted(row["result"]["sie"] for row in rows if row["status"] == "ok") == [2, 3]
     errors = {row["task"]["target"]: row["error"] for row in rows if row["status"] == "error"}
-    assert set(errors) == {"z1 +", "erf(z1", "1/z1", "a" * 5000, "@nothing"}
+    assert set(errors) == {"z1 +", "erf(z1", "1/z1", "(" * 5000, "@nothing"}
     assert errors["1/z1"]["type"] == "DomainError"
     assert "did you mean" in errors["@nothing"]["message"]
 
@@ -339,7 +336,7 @@ def test_tasks_in_flight_are_bounded(tmp_path: Path) -> None:
 # ---- interruptions -----------------------------------------------------------------------------
 
 
-@given(st.data())
+@given(data=st.data())
 def test_a_file_cut_anywhere_is_completed(
     data: st.DataObject, reference: Path, pool: Executor, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -375,7 +372,7 @@ def test_workers_that_die_leave_the_file_whole(tmp_path: Path, reference: Path, 
         for child in set(multiprocessing.active_children()) - before:
             child.kill()
 
-    with pytest.raises(SieSymError, match="workers died .* run the same sweep again"):
+    with pytest.raises(SieSymError, match=r"workers died .* run the same sweep again"):
         run_sweep(random_tasks(), tmp_path / "rows", workers=2, progress=kill, in_flight=2)
     there = len(read_rows(tmp_path / "rows"))
     assert 1 <= there < 12
@@ -426,17 +423,18 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/p
 @pytest.mark.slow
 @needs_proc
 def test_a_sweep_killed_at_random_moments_goes_on(tmp_path: Path, pool: Executor) -> None:
-    count, steps = 60, 3000
+    count, steps = 40, 300
     path, moments = tmp_path / "rows", random.Random(5)
     for kill in range(4):
         before = path.read_bytes() if path.exists() else b""
         run = start_script(tmp_path, path, count, steps)
-        wait_until(lambda: run.poll() is not None or (path.exists() and path.stat().st_size > len(before) + 200))
+        size = len(before) + 200
+        wait_until(lambda size=size: path.exists() and path.stat().st_size > size)
         time.sleep(moments.uniform(0, 0.1))
         os.kill(run.pid, signal.SIGKILL)
         run.communicate()
         # The workers notice and end: nothing writes or computes after its sweep.
-        wait_until(lambda: not members(run.pid), 20)
+        wait_until(lambda session=run.pid: not members(session), 20)
         assert path.read_bytes()[: before.rfind(b"\n") + 1] == before[: before.rfind(b"\n") + 1]
         assert run.returncode == -signal.SIGKILL, f"kill {kill} came too late to test anything"
     run = start_script(tmp_path, path, count, steps)
@@ -492,7 +490,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, reference: Path, pool: Executor
     lines = reference.read_bytes().splitlines(keepends=True)
     lines[3] = lines[3][:20] + b"\n"
     (tmp_path / "rows").write_bytes(b"".join(lines))
-    with pytest.raises(SieSymError, match="line 4 of .* is damaged: delete it"):
+    with pytest.raises(SieSymError, match=r"line 4 of .* is damaged: delete it"):
         run_sweep(random_tasks(), tmp_path / "rows", pool)
     (tmp_path / "rows").write_bytes(b"".join(lines[:3] + lines[4:]))
     assert run_sweep(random_tasks(), tmp_path / "rows", pool) == Summary(1, 11, 0)
@@ -511,24 +509,34 @@ def test_two_sweeps_do_not_write_one_file(tmp_path: Path, pool: Executor) -> Non
     assert refused
 
 
-def test_a_full_disk_is_told(tmp_path: Path, pool: Executor) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("/dev/full is a disk that is always full")
-    with pytest.raises(SieSymError, match="cannot write /dev/full: no space left"):
-        run_sweep(grid("sie", target="z1"), "/dev/full", pool)
+def test_a_full_disk_is_told_and_survived(tmp_path: Path, reference: Path, pool: Executor) -> None:
+    resource = pytest.importorskip("resource", reason="limits of file sizes stand for a full disk")
+    path, limits = tmp_path / "rows", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (reference.stat().st_size // 2, limits[1]))
+    try:
+        with pytest.raises(SieSymError, match=r"cannot write .*(bytes fitted|file too large).*then resume"):
+            run_sweep(random_tasks(), path, pool)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not path.read_bytes().endswith(b"\n")
+    there = len(read_rows(path))
+    assert run_sweep(random_tasks(), path, pool) == Summary(12 - there, there, 0)
+    assert canonical(path) == canonical(reference)
 
 
 def test_other_mistakes(tmp_path: Path, pool: Executor) -> None:
     tasks = grid("sie", target="z1")
-    with pytest.raises(SieSymError, match="1 tasks are given twice.*z1"):
+    with pytest.raises(SieSymError, match=r"1 tasks are given twice.*z1"):
         run_sweep([*tasks, *tasks], tmp_path / "rows", pool)
     with pytest.raises(SieSymError, match="workers = 2: give 1 or more, and none beside an executor"):
         run_sweep(tasks, tmp_path / "rows", pool, workers=2)
     with pytest.raises(SieSymError, match="in_flight = 0"):
         run_sweep(tasks, tmp_path / "rows", pool, in_flight=0)
-    with pytest.raises(SieSymError, match="cannot write .*: no such file or directory"):
+    with pytest.raises(SieSymError, match=r"cannot write .*: no such file or directory"):
         run_sweep(tasks, tmp_path / "nowhere" / "rows", pool)
-    with pytest.raises(SieSymError, match="cannot read .*: no such file"):
+    with pytest.raises(SieSymError, match="is not a file that rows can be read back from"):
+        run_sweep(tasks, os.devnull, pool)
+    with pytest.raises(SieSymError, match=r"cannot read .*: no such file"):
         read_rows(tmp_path / "rows")
     assert os.listdir(tmp_path) == []
 
@@ -542,6 +550,7 @@ def test_dask_is_an_extra(monkeypatch: pytest.MonkeyPatch) -> None:
         dask_executor().__enter__()
 
 
+@pytest.mark.slow
 def test_a_dask_cluster_gives_the_same_rows(tmp_path: Path, reference: Path) -> None:
     try:
         from distributed import LocalCluster
