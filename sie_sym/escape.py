@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import mpmath
 import sympy as sp
 
+from sie_sym.digits import shown
 from sie_sym.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
@@ -159,7 +160,7 @@ def _escape_from_zero(taylor: Taylor, silent: Sequence[Vector]) -> Escape:
         return Escape.undecided("the signs of the curvatures are undecided")
     if -1 in signs:
         value, direction = _lowest_curvature(hessian)
-        return Escape.along(direction, 2, f"curvature {value} < 0")
+        return Escape.along(direction, 2, f"curvature {shown(value)} < 0")
     null_space = [tuple(v) for v in hessian.nullspace(iszerofunc=decide_zero)]
     flat = _orthogonal_part(null_space, silent)
     if not flat:
@@ -272,7 +273,9 @@ class _Valley:
     def _curve(self, series: sp.Expr) -> list[sp.Expr]:
         """Newton steps y <- y - curvature^{-1} dR/dy from y = 0 gain an order in x each."""
         curve = [sp.Integer(0)] * len(self.y)
-        inverse = self.curvature.inv() if self.y else self.curvature
+        # By cofactors: SymPy's elimination evaluates and simplifies entries to choose its pivots.
+        adjugate = self.curvature.adjugate(method="laplace") if self.y else self.curvature
+        inverse = adjugate / self.curvature.det(method="laplace")
         slopes = [sp.diff(series, y) for y in self.y]
         for _ in range(self.order):
             step = inverse * sp.Matrix([self._on(slope, curve) for slope in slopes])

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import sympy as sp
 
+from sie_sym.digits import shown
 from sie_sym.enclosure import decide_zero
 from sie_sym.escape import MAX_ORDER, Escape, Taylor, escape_from_zero
 from sie_sym.evidence import Evidence, weakest
@@ -104,7 +105,7 @@ def visibility(loss: PopulationLoss) -> Visibility:
         value = sp.expand(sp.Add(*(contraction(g, phi, j) for g, phi in pairs)))
         zero = decide_zero(value)
         if zero is False:
-            return Visibility(j, True, f"<C_{j}(g), C_{j}(phi)> = {sp.factorial(j) * value}, not zero")
+            return Visibility(j, True, f"<C_{j}(g), C_{j}(phi)> = {shown(sp.factorial(j) * value)}, not zero")
         if zero is None:
             return Visibility(None, False, f"<C_{j}(g), C_{j}(phi)> could not be decided")
     if complete:
