@@ -1,0 +1,318 @@
+r"""The auditor: is a claimed formula right, and by which independent routes do we say so.
+
+An equality is proved when the exact difference is zero, refuted at a rational point where both values are enclosed in
+disjoint balls.  Neither is said of a loss, a derivative, a drift or a coefficient unless a route that shares nothing
+with the closed forms (quadrature or Monte Carlo over g and phi themselves) supports our side; a route that contradicts
+it leaves the claim undecided, loudly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import sympy as sp
+
+from sie_sym.audit_claims import GAINS, Claim, parse_claim
+from sie_sym.audit_conventions import REDUCTIONS, Conventions, remedies
+from sie_sym.audit_exponents import check_exponent
+from sie_sym.audit_routes import Route, mean_of, monte_carlo, quadrature
+from sie_sym.audit_signs import HOLDS, Domain, Point, ball_sign, counterexample, decimals, is_zero, measured, proves
+from sie_sym.audit_subject import RATE, Quantity, Subject
+from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict, at_point
+from sie_sym.errors import FormulaError, SieSymError
+from sie_sym.evidence import Evidence
+from sie_sym.gaussian import GaussianExpectation, evidence_of
+from sie_sym.model import Model, softmax_attention
+from sie_sym.population_loss import DEFAULT_ORDER
+from sie_sym.target import Target
+from sie_sym.untied import NetworkLoss
+from sie_sym.weierstrass import weierstrass_transform
+
+OURS = Conventions()
+
+
+def check(
+    claim: str,
+    target: Target,
+    model: Model | NetworkLoss | None = None,
+    *,
+    conventions: Conventions = OURS,
+    latex: bool = False,
+    order: int = DEFAULT_ORDER,
+) -> Verdict:
+    """Audit a claim (`audit_claims` has its grammar) about a target and a model, or an untied network's loss.
+
+    Inequalities hold on the whole domain (|m| <= 1, m^2 + |eps|^2 <= 1, all real parameters); `!=` says that two sides
+    are not identically equal; `~` that a decimal is right to one unit of its last digit.  Infinite sums are cut at
+    `order` with their bound.  Raises `FormulaError` for what is no claim, and where the toolkit's own functions raise.
+
+    >>> from sie_sym.functions import He, token
+    >>> from sie_sym.model import linear_attention
+    >>> g = Target.of(He(2, token(1)) + He(2, token(2)))
+    >>> found = check("loss = 7 - 8*m^2", g, linear_attention(2))
+    >>> found.verdict, found.difference, found.remedy
+    ('refuted', 4*m**2, 'L^{-k/2} or 1/k! or 1/k')
+    """
+    parsed = parse_claim(claim, latex=latex, tokens=target.tokens)
+    if isinstance(model, Model):
+        model = _reduced(model, conventions.reduction)
+    subject = Subject(target, model, order)
+    if parsed.quantity == "sie":
+        return check_exponent(parsed, subject.claimed(parsed), target)
+    return _Audit(parsed, subject, conventions).formula()
+
+
+def _reduced(model: Model, reduction: str | None) -> Model:
+    """Softmax attention with the other reduction to a number."""
+    if reduction is None or reduction == model.reduction:
+        return model
+    if model.reduction not in REDUCTIONS:
+        raise FormulaError(f"the reduction convention {reduction} belongs to a softmax model reduced by its trace")
+    return replace(model, components=_trace(model, reduction), reduction=reduction)
+
+
+def _trace(model: Model, reduction: str) -> tuple[sp.Expr, ...]:
+    plain = softmax_attention(model.tokens, reduction)
+    return (plain.with_injection(model.injection) if model.injection else plain).components
+
+
+class _Audit:
+    """One claim about one subject."""
+
+    def __init__(self, claim: Claim, subject: Subject, conventions: Conventions) -> None:
+        self.claim, self.subject, self.conventions = claim, subject, conventions
+        self.claimed = subject.claimed(claim)
+
+    def verdict(self, verdict: str, reason: str, **known: object) -> Verdict:
+        """A verdict with what else is known."""
+        return replace(Verdict.of(self.claim, verdict, self.claimed, reason), **known)  # type: ignore[arg-type]
+
+    # ---- formulas ---------------------------------------------------------------------------------
+
+    def formula(self) -> Verdict:
+        """Everything but exponents."""
+        self._refuse_names()
+        found = self.subject.quantity(self.claim, self.conventions)
+        difference = found.value - self.claimed
+        if not difference.has(GaussianExpectation) or not difference.free_symbols:
+            difference = sp.expand(difference)
+        if self.claim.relation == "~":
+            return self._to_the_digits(found, difference)
+        point = counterexample_point = self._failing(found, difference)
+        how = None if point is not None else self._proof(found, difference)
+        if point is None:
+            point = self._generic_point(difference)
+        routes = self._routes(found, self._completed(point, difference))
+        known = {"ours": found.value, "difference": difference, "routes": routes}
+        objection = self._objection(routes, point)
+        if objection and "DISAGREE" in objection:
+            return self.verdict(UNDECIDED, objection, **known)
+        if counterexample_point is None and how is None:
+            return self.verdict(UNDECIDED, self._open(found, difference), **known)
+        if objection:
+            return self.verdict(UNDECIDED, f"{objection} ({how or 'a counterexample is known'})", **known)
+        if counterexample_point is None:
+            evidence = Evidence.ENCLOSED if how and "balls" in how else evidence_of([difference])
+            return self.verdict(PROVED, f"proved by {how}", evidence=evidence, **known)
+        return self._refuted(found, difference, counterexample_point, known)
+
+    def _refuse_names(self) -> None:
+        fixed = self.claim.quantity in ("C", "G", "H", *GAINS) or self.claim.at is not None
+        read = sorted(map(str, self.claimed.free_symbols & set(self.subject.statistics)))
+        if fixed and read:
+            where = "at a point" if self.claim.at else "not a function of the overlaps"
+            remedy = "write dR[m] = .. for a derivative as a function" if self.claim.quantity in "GH" else "drop it"
+            raise FormulaError(f"{self.claim.shown} is {where} but the claim reads {', '.join(read)}: {remedy}")
+
+    def _domain(self, difference: sp.Expr) -> Domain:
+        """Where the claim is meant to hold."""
+        components = [*self.subject.target.components]
+        if self.subject.model is not None:
+            components += self.subject.model.components
+        rate = [RATE] if RATE in self.claim.formula.free_symbols - set(self.subject.parameters) else []
+        conditions: tuple[sp.Expr, ...] = ()
+        if self.subject.parameters:
+            conditions = tuple(dict.fromkeys(c for h in components for c in weierstrass_transform(h).conditions))
+        cube = self.subject.network is not None
+        return Domain(self.subject.statistics, (*self.subject.parameters, *rate), conditions, cube)
+
+    def _failing(self, found: Quantity, difference: sp.Expr) -> Point | None:
+        """A point that refutes the claim."""
+        relation = self.claim.relation
+        if relation == "!=":
+            vanishes = found.bound == 0 and is_zero(difference) is True
+            return next(self._domain(difference).points(), {}) if vanishes else None
+        if found.bound is None or (relation == "=" and found.bound == 0 and is_zero(difference) is True):
+            return None
+        return counterexample(difference, found.bound, relation, self._domain(difference))
+
+    def _proof(self, found: Quantity, difference: sp.Expr) -> str | None:
+        """How the claim is proved, None if it is not."""
+        relation, domain = self.claim.relation, self._domain(difference)
+        if found.bound is None:
+            return None
+        if relation == "=":
+            return "exact algebra: the difference is zero" if found.bound == 0 and is_zero(difference) else None
+        if relation == "!=":
+            apart = counterexample(difference, found.bound, "=", domain)
+            return None if apart is None else f"both values{at_point(apart)}"
+        return proves(difference, found.bound, relation, domain)
+
+    def _generic_point(self, difference: sp.Expr) -> Point:
+        return next(self._domain(difference).points(), {})
+
+    def _completed(self, point: Mapping[sp.Symbol, sp.Expr], difference: sp.Expr) -> Point:
+        """The point with a value for every overlap and parameter, those of the claim's own point first."""
+        total = self._generic_point(difference) | dict.fromkeys(self.subject.statistics, sp.Integer(0)) | dict(point)
+        if self.claim.at is not None:
+            total |= dict(zip(self.subject.statistics, self.claim.at, strict=True))
+        if self.claim.quantity in ("G", "H"):
+            total |= dict.fromkeys(self.subject.statistics, sp.Integer(0))
+        return total
+
+    def _to_the_digits(self, found: Quantity, difference: sp.Expr) -> Verdict:
+        if self.claim.digit is None or difference.free_symbols or found.bound != 0:
+            raise FormulaError(
+                f"{self.claim.shown} ~ {self.claim.formula}: ~ compares an exact number with a decimal, "
+                "as in H[m,m] ~ -1.1278; write = for formulas"
+            )
+        routes = self._routes(found, self._completed({}, difference))
+        known = {"ours": found.value, "difference": difference, "routes": routes}
+        right = decimals(difference, self.claim.digit)
+        if objection := self._objection(routes, {}):
+            return self.verdict(UNDECIDED, objection, **known)
+        if right is None:
+            return self.verdict(UNDECIDED, "the last digit written is beyond our enclosure", **known)
+        if right:
+            reason = "our value is within one unit of the last digit written"
+            return self.verdict(PROVED, reason, evidence=Evidence.ENCLOSED, **known)
+        return self._refuted(found, difference, {}, known)
+
+    def _refuted(self, found: Quantity, difference: sp.Expr, point: Point, known: Mapping[str, object]) -> Verdict:
+        # What cancels in the difference is still read by the two sides.
+        read = found.value.free_symbols | self.claimed.free_symbols
+        point = {s: v for s, v in self._completed(point, difference).items() if s in read}
+        bound = sp.Integer(0) if found.bound is None else found.bound.subs(point)
+        ours = measured(found.value.subs(point), bound)
+        claimed = measured(self.claimed.subs(point))
+        example = Counterexample(point, ours, claimed)
+        remedy = self._remedy(found, point)
+        words = {"=": "differs from", "!=": "is identically", "~": "is not within a digit of"}
+        relation = words.get(self.claim.relation, f"is not {self.claim.relation}")
+        reason = f"{self.claim.shown} = {ours.value:.10g} {relation} {claimed.value:.10g}{at_point(example.point)}"
+        if remedy:
+            reason += f"; right with {remedy}"
+        evidence = Evidence.ENCLOSED if ours.evidence is not Evidence.EXACT else Evidence.EXACT
+        return self.verdict(REFUTED, reason, counterexample=example, remedy=remedy, evidence=evidence, **known)
+
+    def _open(self, found: Quantity, difference: sp.Expr) -> str:
+        """Why nothing is proved."""
+        if found.bound is None:
+            return "our value is an infinite sum cut without a bound: give a polynomial target or model"
+        if found.bound != 0:
+            return "our value is an infinite sum, cut: the difference is within the proved bound; raise the order"
+        if evidence_of([difference]) is Evidence.NUMERICAL:
+            return "our value is known numerically only"
+        if difference.free_symbols and self.claim.relation not in ("=", "!="):
+            return "no counterexample was found and no exact proof applies on the whole domain"
+        return "the difference could be proved neither zero nor non-zero"
+
+    # ---- independent routes -----------------------------------------------------------------------
+
+    def _routes(self, found: Quantity, point: Point) -> tuple[Route, ...]:
+        """Our value again at one point."""
+        name = "enclosed integrals" if found.value.has(GaussianExpectation) else "exact algebra"
+        bound = None if found.bound is None else found.bound.subs(point)
+        try:
+            ours = measured(found.value.subs(point), bound or sp.Integer(0))
+        except SieSymError as error:
+            return (Route(name, f"silent: {error}", None),)
+        first = Route(name, f"{ours.value:.10g}{at_point(point)}", True, ours.value, ours.error)
+        if self.claim.quantity in GAINS or bound is None:
+            return (first,)
+        try:
+            mean = mean_of(self.subject, self.claim, self.conventions, point)
+        except SieSymError as error:
+            return (first, Route("quadrature", f"silent: {error}", None))
+        independent = [route(mean, ours.value) for route in (quadrature, monte_carlo)]
+        slack = ours.error
+        return (first, *(_forgiven(route, ours.value, slack) for route in independent))
+
+    def _objection(self, routes: tuple[Route, ...], point: Point) -> str | None:
+        """Why our own side is not to be trusted."""
+        against = [route.name for route in routes if route.agrees is False]
+        if against:
+            where = at_point(point)
+            return f"OUR OWN ROUTES DISAGREE: {' and '.join(against)} contradict our value{where}; please report this"
+        # A gain is a ratio of tensors, no mean that could be drawn: its exact algebra stands alone.
+        if sum(route.agrees is True for route in routes) < 2 and self.claim.quantity not in GAINS:
+            return "only one route decides: no independent one can tell here"
+        return None
+
+    # ---- remedies ---------------------------------------------------------------------------------
+
+    def _remedy(self, found: Quantity, point: Point) -> str | None:
+        """The smallest change of convention that makes the claim hold."""
+        relation = self.claim.relation
+        if relation == "!=":
+            return None
+        names: list[str] = []
+        if found.bound == 0 and relation in ("=", "~"):
+            names += remedies(self.claimed, found.shape, lambda claimed: self._holds(found.value, claimed, point))
+        names += self._other_reduction()
+        names += self._other_gain()
+        digit = self.claim.digit if relation == "=" and not names else None
+        if digit is not None and decimals(found.value - self.claimed, digit):
+            names = ["~ instead of = (the decimal is right to its last digit)"]
+        return " or ".join(names[:4]) or None
+
+    def _holds(self, ours: sp.Expr, claimed: sp.Expr, point: Point) -> bool:
+        difference = sp.expand(ours - claimed)
+        if self.claim.digit is not None and self.claim.relation == "~":
+            return decimals(difference, self.claim.digit) is True
+        # A point is cheaper than a proof, and refutes nearly all.
+        if ball_sign(difference.subs(point)) is not None:
+            return False
+        return is_zero(difference) is True
+
+    def _other_reduction(self) -> list[str]:
+        model = self.subject.model
+        if model is None or model.reduction not in REDUCTIONS:
+            return []
+        (other,) = set(REDUCTIONS) - {model.reduction}
+        subject = Subject(self.subject.target, _reduced(model, other), self.subject.order)
+        found = subject.quantity(self.claim, replace(self.conventions, reduction=None))
+        difference = sp.expand(found.value - self.claimed)
+        if difference.free_symbols or found.bound != 0:
+            return []
+        name = "trace/sqrt(L) (mean-trace)" if other == "mean-trace" else "the plain trace"
+        if self.claim.relation == "=":
+            return [name] if is_zero(difference) else []
+        if self.claim.relation == "~":
+            return [name] if self.claim.digit and decimals(difference, self.claim.digit) else []
+        sign = ball_sign(difference)
+        return [name] if sign is not None and HOLDS[self.claim.relation](sign) else []
+
+    def _other_gain(self) -> list[str]:
+        words = {
+            "gain_equal_rate": "equal learning rates",
+            "gain_optimal_rate": "the rates gamma ~ 1/t of Thm 2",
+            "gain_stability_limit": "both rates at the limit of stability",
+        }
+        if self.claim.quantity not in GAINS or GAINS[self.claim.quantity] not in words or self.claim.relation != "=":
+            return []
+        others = [name for name in words if name != GAINS[self.claim.quantity]]
+        return [words[name] for name in others if is_zero(self.subject.gain(name).value - self.claimed)]
+
+
+def _forgiven(route: Route, ours: float, slack: float) -> Route:
+    """A cut or enclosed value is itself known up to `slack`."""
+    if route.agrees is not False or route.value is None or route.error is None:
+        return route
+    if abs(route.value - ours) > route.error + slack:
+        return route
+    return replace(route, agrees=True, said=route.said.replace("DISAGREES", "agrees") + " within its bound")
+
+
+__all__ = ["Conventions", "Counterexample", "Route", "Verdict", "check"]
