@@ -68,6 +68,10 @@ def affine_form(expression: sp.Expr) -> tuple[dict[int, sp.Expr], sp.Expr] | Non
     if not has_tokens(expression):
         return {}, expression
     if isinstance(expression, (sp.Add, sp.Sum)):
+        if isinstance(expression, sp.Sum):
+            slots = {e: token(1) for e in expression.function.atoms(sp.Indexed)}
+            if affine_form(expression.function.xreplace(slots)) is None:
+                return None  # seen from one body, before all are written out
         terms = unroll(expression) if isinstance(expression, sp.Sum) else expression.args
         slopes: dict[int, list[sp.Expr]] = {}
         offsets: list[sp.Expr] = []
