@@ -21,9 +21,9 @@ from sie_sym.numeric import (
     LossFunction,
     NumericLoss,
     numeric_function,
-    numeric_loss,
     scalar_function,
 )
+from sie_sym.numerical_loss import loss_function
 
 Variance: TypeAlias = sp.Expr | float | Callable[..., Any]
 """V(m, eps) as a formula, a number or a callable."""
@@ -42,7 +42,7 @@ class Drift:
         gram: ArrayLike | None = None,
         recovery: Recovery | None = None,
     ) -> None:
-        self.loss: LossFunction = numeric_loss(loss)
+        self.loss: LossFunction = loss_function(loss)
         self.statistics = tuple(self.loss.statistics)
         self.names = ", ".join(map(str, self.statistics))
         if not (math.isfinite(rate) and rate >= 0):

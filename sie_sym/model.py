@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import sympy as sp
 
@@ -130,17 +131,46 @@ def attention_matrix(tokens: int) -> sp.ImmutableDenseMatrix:
     )
 
 
-def softmax_attention(tokens: int, reduction: str = "identity") -> Model:
-    """Red(softmax_rows(z z^T)); `reduction` is identity (k = L^2), trace, or mean-trace (trace / sqrt L).
+LinearMap: TypeAlias = sp.MatrixBase | tuple[Sequence[sp.Expr], Sequence[sp.Expr]]
+"""A k x L^2 matrix on the row-major entries of an L x L matrix A, or a pair (a, b) for the projection a^T A b."""
 
-    The official code calls mean-trace "trace".  For projections and other linear maps use `attention_matrix`.
+
+def softmax_attention(tokens: int, reduction: str | LinearMap = "identity") -> Model:
+    """Red(softmax_rows(z z^T)), Red any linear map (App. A).
+
+    `reduction` is identity (k = L^2), trace, mean-trace (trace / sqrt L; the official code calls that one "trace"), a
+    pair (a, b) of vectors for the projection a^T A b, or a k x L^2 matrix for its product with the row-major entries
+    of A.  Raises `FormulaError` for other names and shapes.
+
+    >>> softmax_attention(2, ([1, 0], [1, 0])).components
+    (sigmoid(z1*(z1 - z2)),)
     """
     matrix = attention_matrix(tokens)
-    if reduction == "identity":
-        components: tuple[sp.Expr, ...] = tuple(matrix)
+    if not isinstance(reduction, str):
+        name = "linear map" if isinstance(reduction, sp.MatrixBase) else "projection"
+        components = tuple(_linear_map(tokens, reduction) * sp.Matrix(tokens**2, 1, list(matrix)))
+    elif reduction == "identity":
+        components, name = tuple(matrix), reduction
     elif reduction in ("trace", "mean-trace"):
         scale = sp.Integer(1) if reduction == "trace" else 1 / sp.sqrt(tokens)
-        components = (scale * matrix.trace(),)
+        components, name = (scale * matrix.trace(),), reduction
     else:
-        raise FormulaError(f"unknown reduction {reduction!r}: choose identity, trace or mean-trace")
-    return Model(components, tokens, "softmax-attention", _no_encoding(tokens), reduction=reduction)
+        raise FormulaError(
+            f"unknown reduction {reduction!r}: choose identity, trace or mean-trace, or pass a pair (a, b) or a matrix"
+        )
+    return Model(components, tokens, "softmax-attention", _no_encoding(tokens), reduction=name)
+
+
+def _linear_map(tokens: int, reduction: LinearMap) -> sp.MatrixBase:
+    """The k x L^2 matrix of a linear map of L x L matrices."""
+    if isinstance(reduction, sp.MatrixBase):
+        if reduction.rows == 0 or reduction.cols != tokens**2:
+            raise FormulaError(
+                f"a reduction of shape {reduction.shape}: give k x {tokens**2}, a column for each entry of the "
+                f"{tokens} x {tokens} attention matrix, row by row"
+            )
+        return reduction
+    a, b = ([sp.sympify(entry, strict=True) for entry in side] for side in reduction)
+    if not len(a) == len(b) == tokens:
+        raise FormulaError(f"a projection of {len(a)} and {len(b)} entries: give two vectors of {tokens}")
+    return sp.Matrix([[x * y for x in a for y in b]])

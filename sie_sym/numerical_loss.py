@@ -7,6 +7,7 @@ once from the functions g and phi themselves (`loss_family`), by another route t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -83,9 +84,16 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
     return NumericalLoss(model.statistics, table)
 
 
-def loss_function(loss: PopulationLoss) -> LossFunction:
-    """A loss as numbers: its closed form, or a table where it keeps expectations."""
-    if loss.expression.has(GaussianExpectation):
+def loss_function(loss: Any) -> LossFunction:
+    """A loss as numbers: a population loss that keeps expectations as its table, any other as `numeric_loss` reads it.
+
+    >>> from sie_sym.model import softmax_attention
+    >>> from sie_sym.population_loss import population_loss
+    >>> loss = population_loss(Target.of(token(1) * token(2)), softmax_attention(2, "trace"))
+    >>> type(loss_function(loss)).__name__
+    'NumericalLoss'
+    """
+    if isinstance(loss, PopulationLoss) and loss.expression.has(GaussianExpectation):
         return tabulated_loss(loss.target, loss.model)
     return numeric_loss(loss)
 
