@@ -1,10 +1,12 @@
 """R(m, eps) on a 200 x 200 grid against 4-dimensional quadrature, in one run, as ratios.  `python
 benchmarks/loss_grid.py`.
 
-The peer is the tensor Gauss-Hermite rule of 17 nodes in (z*_1, z*_2, h_1, h_2), z = m z* + sqrt(1-m^2) h + e,
-written here in vectorised numpy: 20 points are timed and extrapolated to the 40 000 of the grid.  The set-up
-of the table is part of our time.  Peers take turns, each figure is the best of several repetitions.  The
-errors are those against `value` at order 120.
+The paper's method (App. G.1) is the tensor Gauss-Hermite rule of 17 nodes in (z*_1, z*_2, h_1, h_2),
+z = m z* + sqrt(1-m^2) h + e: |t(z*) - s(z)|^2 at its 17^4 nodes, for each point.  It is written here in numpy twice:
+as it stands, and as well as we can (the target evaluated once on its own 17^2 nodes, the softmax of two tokens as a
+sigmoid).  20 points are timed and extrapolated to the 40 000 of the grid.  The set-up of the table is part of our
+time.  Peers take turns, each figure is the best of several repetitions.  The errors are those against `value` at
+order 120.
 """
 
 from __future__ import annotations
@@ -45,6 +47,29 @@ class GaussHermite:
         return float(self.weight @ squares @ self.weight)
 
 
+class PlainGaussHermite:
+    """The same rule as it is described: the integrand at every node of the four-dimensional grid."""
+
+    def __init__(self, nodes: int = 17) -> None:
+        x, w = np.polynomial.hermite_e.hermegauss(nodes)
+        self.nodes = np.array(np.meshgrid(x, x, x, x, indexing="ij")).reshape(4, -1)
+        weights = np.array(np.meshgrid(w, w, w, w, indexing="ij")).reshape(4, -1)
+        self.weight = weights.prod(axis=0) / w.sum() ** 4
+        self.constant = self.attention(np.array([[1.0], [-1.0]]))
+
+    @staticmethod
+    def attention(z: np.ndarray) -> np.ndarray:
+        scores = z[:, None] * z[None, :]
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    def value(self, m: float, eps: float) -> float:
+        z_star, h = self.nodes[:2], self.nodes[2:]
+        z = m * z_star + math.sqrt(1 - m * m) * h + np.array([[eps], [-eps]])
+        target = (1 - OMEGA) * self.attention(z_star) + OMEGA * self.constant
+        return float(self.weight @ ((target - self.attention(z)) ** 2).sum(axis=(0, 1)))
+
+
 def seconds(action: Callable[[], object]) -> float:
     start = time.perf_counter()
     action()
@@ -61,7 +86,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    rule = GaussHermite()
+    rule, plain = GaussHermite(), PlainGaussHermite()
     rng = np.random.default_rng(0)
     points = rng.uniform(-0.7, 0.7, (POINTS, 2))
     m, eps = np.linspace(-0.99, 0.99, SIDE)[:, None], np.linspace(-1, 1, SIDE)[None, :]
@@ -71,6 +96,7 @@ def main() -> None:
     for _ in range(arguments.repeat):
         for name, action in (
             ("peer_20_points", lambda: [rule.value(*point) for point in points]),
+            ("plain_20_points", lambda: [plain.value(*point) for point in points]),
             ("set_up", fresh_table),
             ("grid", lambda: positional_semantic_loss(OMEGA).value(m, eps)),
             ("another_target", lambda: positional_semantic_loss(0.5, 0.9)),
@@ -84,9 +110,12 @@ def main() -> None:
     reference = positional_semantic_family(order=120).at([1 - OMEGA, OMEGA * (2 * p - 1), OMEGA * (1 - p)])
     peer_values = np.array([rule.value(*point) for point in points])
     peer_grid = best["peer_20_points"] / POINTS * SIDE**2
+    plain_grid = best["plain_20_points"] / POINTS * SIDE**2
+    assert np.allclose([plain.value(*point) for point in points], peer_values, rtol=1e-12)
     result = {
-        "peer: one point / ms": 1e3 * best["peer_20_points"] / POINTS,
-        "peer: error (20 points)": float(np.abs(peer_values - reference.value(*points.T)).max()),
+        "paper's method: one point / ms": 1e3 * best["plain_20_points"] / POINTS,
+        "the same, tuned: one point / ms": 1e3 * best["peer_20_points"] / POINTS,
+        "paper's method: error (20 points)": float(np.abs(peer_values - reference.value(*points.T)).max()),
         "ours: set-up / ms": 1e3 * best["set_up"],
         "ours: 200 x 200 grid / ms": 1e3 * best["grid"],
         "ours: error on the grid": float(np.abs(loss.value(m, eps) - reference.value(m, eps)).max()),
@@ -95,14 +124,15 @@ def main() -> None:
         "ours: four boundaries / ms": 1e3 * best["boundaries"],
         "ours: 200 x 200 labels / ms": 1e3 * best["labels"],
         "ours: 200 x 200 labels, searched / ms": 1e3 * best["labels_with_search"],
-        "ratio, set-up included": peer_grid / (best["set_up"] + best["grid"]),
-        "ratio, table at hand": peer_grid / best["grid"],
+        "ratio to the paper's method, set-up included": plain_grid / (best["set_up"] + best["grid"]),
+        "ratio to the tuned one, set-up included": peer_grid / (best["set_up"] + best["grid"]),
+        "ratio to the tuned one, table at hand": peer_grid / best["grid"],
     }
     if arguments.json:
         print(json.dumps(result))
         return
     for name, value in result.items():
-        print(f"{name:40s} {value:.4g}")
+        print(f"{name:46s} {value:.4g}")
 
 
 if __name__ == "__main__":
