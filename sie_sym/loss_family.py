@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError
+from sie_sym.gauss_hermite import HIGHEST_DEGREE, polynomial_coefficients
 from sie_sym.quadrature import (
     DEFAULT_NODES,
     Array,
@@ -62,12 +63,14 @@ class LossFamily:
         if w.shape != (len(self.gram),):
             raise DomainError(f"weights of shape {w.shape}: give {len(self.gram)} numbers, one a target of the family")
         size = max(1.0, float(np.abs(w).sum()) ** 2)
+        norm2 = float(w @ self.gram @ w)
         return SpectralLoss(
             self.encoding,
             self.frame,
             self.order,
-            float(w @ self.gram @ w),
-            max(float(w @ self.tails @ w), 0.0),
+            norm2,
+            # the difference of two floats; 0 is kept for targets of which nothing is cut off
+            max(float(w @ self.tails @ w), float(np.finfo(float).eps) * norm2),
             np.tensordot(w, self.overlaps, axes=1),
             self.model_norm2,
             self.model_tail,
@@ -83,9 +86,10 @@ def spectral_loss(
     *,
     order: int | None = None,
     nodes: int | None = None,
+    degree: int | None = None,
 ) -> SpectralLoss:
     """The loss of numeric g and phi, (L, N) -> (k, N), with encoding C of shape (L, r); see `loss_family`."""
-    return loss_family([target], model, encoding, order=order, nodes=nodes).at([1.0])
+    return loss_family([target], model, encoding, order=order, nodes=nodes, degrees=[degree]).at([1.0])
 
 
 def loss_family(
@@ -96,13 +100,15 @@ def loss_family(
     constants: ArrayLike = (),
     order: int | None = None,
     nodes: int | None = None,
+    degrees: Sequence[int | None] = (),
 ) -> LossFamily:
     r"""The table of a family of losses; L = number of rows of `encoding` (shape (L, r), r = 0 without
     encoding).
 
     The family is `targets` followed by the constant targets `constants`, of shape (c, k), which cost nothing.
     `order` truncates the sum over k (default 72 for L <= 2, then 30, 10, 6), `nodes` a token as in
-    `hermite_coefficients`.  Raises `DomainError` if targets and model differ in their number of outputs, and
+    `hermite_coefficients`; `degrees` says which targets are polynomials of what degree: theirs are the rules of
+    `gauss_hermite`.  Raises `DomainError` if targets and model differ in their number of outputs, and
     `TruncationError` when the table would not fit into memory.
     """
     C = np.asarray(encoding, dtype=float)
@@ -122,7 +128,12 @@ def loss_family(
         raise DomainError(f"targets and model have {sorted(outputs)} outputs: they must agree")
     k, n = outputs.pop(), len(targets)
     vectors = np.reshape(np.asarray(constants, dtype=float), (-1, k))
-    expansions = [hermite_coefficients(f, tokens, K, nodes=nodes, parity=_parity(f, tokens)) for f in functions]
+    expansions = [
+        polynomial_coefficients(f, tokens, K, degree)
+        if degree is not None and degree <= HIGHEST_DEGREE
+        else hermite_coefficients(f, tokens, K, nodes=nodes, parity=_parity(f, tokens))
+        for f, degree in zip(functions, degrees or [None] * n, strict=True)
+    ]
     coefficients = np.stack([e.coefficients for e in expansions])
     gram, gram_error = _gram(functions, expansions, vectors, nodes)
     tails = np.zeros_like(gram)

@@ -78,7 +78,7 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
     degree = _degree(target)
     if degree is not None and order is None:
         order = degree
-    table = spectral_loss(g, phi, encoding, order=order)
+    table = spectral_loss(g, phi, encoding, order=order, degree=degree)
     if degree is not None and table.order >= degree:
         table = replace(table, target_tail=0.0)  # nothing of a polynomial is cut off, whatever rounding left
     return NumericalLoss(model.statistics, table)

@@ -31,7 +31,8 @@ class SpectralLoss:
 
     `overlap[..., k]` are Chebyshev coefficients of a_k in the reduced overlaps p = `frame`^T eps (one axis
     for each of the rank(C) of them), `model_norm2` those of E|phi(Z+e)|^2, `model_tail` those of its part
-    beyond `order`. `overlap_error[k]` estimates the error of a_k, `norm_error` that of the two norms.
+    beyond `order`; `target_tail` is that of E|g|^2, 0 if g is a polynomial of degree <= `order`.
+    `overlap_error[k]` estimates the error of a_k, `norm_error` that of the two norms.
     Evaluation broadcasts m and eps like numpy; a grid given as `value(m[:, None], eps[None, :])` is
     recognised and costs one matrix product.
 
@@ -93,7 +94,8 @@ class SpectralLoss:
         m_array, p, shape = self._arguments(m, eps)
         tail = np.maximum(_interpolate(self.model_tail, p), 0.0) + self.norm_error
         size = np.abs(m_array)
-        truncation = size ** (self.order + 1) * np.sqrt(tail * (self.target_tail + self.norm_error))
+        target_tail = self.target_tail + self.norm_error if self.target_tail else 0.0
+        truncation = size ** (self.order + 1) * np.sqrt(tail * target_tail)
         quadrature = np.polynomial.polynomial.polyval(size, self.overlap_error)
         return np.broadcast_to(2 * (truncation + quadrature + self.norm_error), shape).copy()
 

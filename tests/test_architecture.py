@@ -21,7 +21,7 @@ LINES = (
     "linear_forms target model paper_targets",
     "codegen numeric",
     "hermite polynomial balls growth vanishing enclosure cubature kinks symmetry logistic gaussian",
-    "quadrature spectral measure digits",
+    "quadrature spectral gauss_hermite measure digits",
     "normal_form tilted integral transform weierstrass parseval",
     "expansion",
     "population_loss spectral_loss loss_family numerical_loss",
