@@ -115,12 +115,12 @@ def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, se
     (Pixels within the resolution of the search from a boundary may stay unconfirmed.)
     """
     a_values, omegas = (np.atleast_1d(np.asarray(x, dtype=float)) for x in (a_grid, omega_grid))
-    transitions = [phase_boundaries(float(a)) for a in a_values]
-    dynamics, semantic, positional, swap = (
-        np.array([float(getattr(b, name)) for b in transitions])[:, None]
-        for name in ("dynamics", "semantic_minimum", "positional_minimum", "global_minimum")
+    landscapes = [positional_semantic_landscape(float(a)) for a in a_values]
+    # The signs themselves, not their roots: below a = 0.55 a condition changes the side on which it holds.
+    is_semantic, at_corner, corner_wins, escapes_semantic = (
+        np.array([condition(found, omegas) for found in landscapes])
+        for condition in (_semantic_minimum, _positional_minimum, _semantic_is_lower, _semantic_escape)
     )
-    is_semantic, at_corner = omegas < semantic, omegas > positional
     basis = _disk_basis(rim, 1)[..., 0]
     displaced, displaced_wins = np.zeros((2, *is_semantic.shape), dtype=bool)
     for i, a in enumerate(a_values):
@@ -129,8 +129,7 @@ def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, se
         displaced[i] = np.isfinite(lowest) & ~at_corner[i]
         displaced_wins[i] = displaced[i] & (lowest < values[:, -1])
     is_positional = at_corner | displaced
-    semantic_wins = np.where(at_corner, omegas < swap, ~displaced_wins)
-    escapes_semantic = omegas < dynamics
+    semantic_wins = np.where(at_corner, corner_wins, ~displaced_wins)
     labels = np.select(
         [
             is_positional & ~is_semantic,
@@ -144,6 +143,24 @@ def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, se
     )
     confirmed = _confirm(a_values, omegas, is_semantic, is_positional, search) if search else None
     return PhaseLabels(labels, displaced, confirmed=confirmed)
+
+
+def _semantic_minimum(found: AffineLandscape, omegas: Array) -> NDArray[np.bool_]:
+    curvature = found.semantic_curvature - found.semantic_radial
+    return np.asarray((found.semantic_radial.at(omegas) <= 0) & (curvature.at(omegas) > 0))
+
+
+def _positional_minimum(found: AffineLandscape, omegas: Array) -> NDArray[np.bool_]:
+    curvature = found.positional_curvature - found.positional_radial
+    return np.asarray((found.positional_radial.at(omegas) <= 0) & (curvature.at(omegas) > 0))
+
+
+def _semantic_is_lower(found: AffineLandscape, omegas: Array) -> NDArray[np.bool_]:
+    return np.asarray((found.semantic_loss - found.positional_loss).at(omegas) < 0)
+
+
+def _semantic_escape(found: AffineLandscape, omegas: Array) -> NDArray[np.bool_]:
+    return np.asarray((found.hessian_mm - found.hessian_ee).at(omegas) < 0)
 
 
 def _mixture(a: float, omegas: Array) -> Array:

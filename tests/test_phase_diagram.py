@@ -264,3 +264,12 @@ def test_refusals():
         minima(positional_semantic_loss(0.5), [[1.0, 1.0], [1.0, 1.0]])
     with pytest.raises(DomainError, match="0 <= omega < 1"):
         aligned_alternative(1.0)
+
+
+@pytest.mark.parametrize("a", [0.3, 0.5, 0.54, 0.56, 0.7])
+@pytest.mark.parametrize("omega", [0.2, 0.5, 0.9])
+def test_a_weak_positional_part_has_no_positional_minimum(a, omega):
+    # the condition of the positional corner changes the side of its root on which it holds, near a = 0.55
+    found = minima(positional_semantic_loss(omega, a))
+    assert all(abs(minimum.m) > 0.999 for minimum in found)
+    assert region(a, omega) == "unique semantic"
