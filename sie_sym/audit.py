@@ -59,7 +59,7 @@ def check(
         model = _reduced(model, conventions.reduction)
     subject = Subject(target, model, order)
     if parsed.quantity == "sie":
-        return check_exponent(parsed, subject.claimed(parsed), target)
+        return check_exponent(parsed, subject.claimed(parsed, conventions), target)
     return _Audit(parsed, subject, conventions).formula()
 
 
@@ -82,7 +82,7 @@ class _Audit:
 
     def __init__(self, claim: Claim, subject: Subject, conventions: Conventions) -> None:
         self.claim, self.subject, self.conventions = claim, subject, conventions
-        self.claimed = subject.claimed(claim)
+        self.claimed = subject.claimed(claim, conventions)
 
     def verdict(self, verdict: str, reason: str, **known: object) -> Verdict:
         """A verdict with what else is known."""

@@ -258,11 +258,11 @@ def decimals(difference: sp.Expr, digit: sp.Rational) -> bool | None:
     """Whether |D| is less than one unit of the last digit written (a rounded or a cut decimal)."""
     if difference.free_symbols:
         return None
-    excess = sp.expand(difference**2 - digit**2)
-    sign = ball_sign(excess)
-    if sign is None:
-        return False if is_zero(excess) else None
-    return sign < 0
+    signs_of_ends = [ball_sign(difference + end) for end in (digit, -digit)]
+    if None in signs_of_ends:
+        # A difference of exactly one unit is no rounding.
+        return False if any(is_zero(difference + end) is True for end in (digit, -digit)) else None
+    return signs_of_ends == [1, -1]
 
 
 __all__ = [

@@ -88,7 +88,7 @@ class Subject:
                 raise FormulaError(f"{claim.shown}: {name} is no overlap here, they are {', '.join(names)}{hint}")
         return tuple(names.index(name) for name in claim.indices)
 
-    def claimed(self, claim: Claim) -> sp.Expr:
+    def claimed(self, claim: Claim, conventions: Conventions) -> sp.Expr:
         """The right-hand side: L is the number of tokens, R and R_m the loss and its derivatives, V the noise.
 
         Raises `FormulaError` for a name that means nothing here.
@@ -96,22 +96,22 @@ class Subject:
         known = {*self.parameters, *self.statistics}
         formula, values = claim.formula, {}
         for symbol in sorted(formula.free_symbols - known, key=str):
-            values[symbol] = self._meaning(symbol, claim)
+            values[symbol] = self._meaning(symbol, claim, conventions.loss_factor)
         return formula.xreplace(values)
 
-    def _meaning(self, symbol: sp.Symbol, claim: Claim) -> sp.Expr:
+    def _meaning(self, symbol: sp.Symbol, claim: Claim, factor: sp.Expr) -> sp.Expr:
         dynamical = claim.quantity in ("drift", "V")
         if symbol == LENGTH:
             return sp.Integer(self.target.tokens)
         if symbol == RATE and dynamical:
             return symbol
         if symbol == NOISE and claim.quantity == "drift":
-            return self.noise.value
+            return factor**2 * self.noise.value
         slopes = {f"R_{s}": s for s in self.statistics}
         if symbol.name == "R" and self.statistics:
-            return self.loss.value
+            return factor * self.loss.value
         if symbol.name in slopes:
-            return sp.diff(self.loss.value, slopes[symbol.name])
+            return factor * sp.diff(self.loss.value, slopes[symbol.name])
         allowed = [str(s) for s in (*self.statistics, *self.parameters, LENGTH)]
         raise FormulaError(f"the claim reads {symbol}, which is not defined: its names are {', '.join(allowed)}")
 

@@ -12,7 +12,7 @@ import sie_sym.audit as audit_module
 from sie_sym.audit import Conventions, Verdict, check
 from sie_sym.audit_claims import parse_claim
 from sie_sym.audit_conventions import Shape, remedies
-from sie_sym.audit_routes import Mean, monte_carlo, quadrature
+from sie_sym.audit_routes import Mean, mean_of, monte_carlo, quadrature
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
 from sie_sym.model import Model, linear_attention, softmax_attention, tied_network
@@ -123,6 +123,20 @@ def test_inequalities(claim: str, model: Model, verdict: str) -> None:
     assert (found.counterexample is not None) == (verdict == "refuted")
 
 
+def test_the_domain_is_the_disk() -> None:
+    # True on the disk, false at (1, 1/2) in the square around it.
+    assert check("loss > 7 - 4*m^2 - 50*(11/10 - m^2 - eps^2)", HE2, ENCODED).verdict == "proved"
+
+
+def test_a_small_hole_between_the_points_tried_is_not_proved_away() -> None:
+    hole = "(m - 37/100)^2 + (eps - 41/100)^2 - 1/10000"
+    found = check(f"loss > R - ({hole})", HE2, ENCODED)
+    assert (found.verdict, found.remedy) == ("undecided", None)
+    # A root of even multiplicity is no change of sign.
+    assert check("loss >= R - (m - 1/3)^2", HE2, LINEAR).verdict == "proved"
+    assert check("loss >= R - (m - 1/3)^3", HE2, LINEAR).verdict == "refuted"
+
+
 def test_inequalities_with_parameters_are_refuted_at_allowed_values_only() -> None:
     # C_2 of exp(-b z^2) is -2b (1 + 2b)^{-3/2}: of either sign, and square-integrable for b > -1/4.
     gaussian = target("exp(-b*z1^2)")
@@ -150,6 +164,8 @@ def test_a_cut_loss_is_refuted_beyond_its_bound_and_undecided_within_it() -> Non
     found = check(f"loss = {series} - 21*m^12/(11264*pi)", RELU, RELU_NET)
     assert found.verdict == "undecided"
     assert "bound" in found.reason
+    within = check(f"loss = {series} - 21*m^12/(11264*pi) - m^14/1000000", RELU, RELU_NET)
+    assert within.verdict == "undecided"
     assert check("loss < 2", RELU, RELU_NET).verdict == "proved"
     assert check("dR[m] = -1/2", RELU, RELU_NET).verdict == "undecided"
 
@@ -209,8 +225,8 @@ NORMS = 15 + sp.Rational(43, 4)
 
 def lemma_5(power_of_l: bool, factorials: int) -> sp.Expr:
     terms = zip((1, 2, 3), C_SIGMA, S_G, strict=True)
-    scale = (lambda k: sp.Integer(3) ** sp.Rational(-k, 2)) if power_of_l else (lambda k: sp.Integer(1))
-    return NORMS - 2 * sp.Add(*(scale(k) * c * s * m**k / math.factorial(k) ** factorials for k, c, s in terms))
+    scale = {k: sp.Integer(3) ** sp.Rational(-k, 2) if power_of_l else sp.Integer(1) for k in (1, 2, 3)}
+    return NORMS - 2 * sp.Add(*(scale[k] * c * s * m**k / math.factorial(k) ** factorials for k, c, s in terms))
 
 
 @pytest.mark.parametrize(
@@ -270,6 +286,7 @@ def test_slip_7_thresholds_are_not_proofs() -> None:
         ("loss = 7/2 - 2*m^2", Conventions(loss_factor=HALF)),
         ("drift[m] = 4*m*(1 - m^2)", Conventions(loss_factor=HALF)),
         ("V(0) = 76", Conventions(loss_factor=HALF)),
+        ("drift[m] = -(1 - m^2)*R_m - gamma/2*V*m", Conventions(loss_factor=HALF)),
     ],
 )
 def test_a_claim_is_read_in_its_conventions(claim: str, conventions: Conventions) -> None:
@@ -330,10 +347,8 @@ def test_gains_and_their_rates() -> None:
 
 
 def test_a_route_that_contradicts_us_leaves_the_claim_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = audit_module.mean_of
-
     def shifted(*arguments: object) -> Mean:
-        mean = honest(*arguments)  # type: ignore[arg-type]
+        mean = mean_of(*arguments)  # type: ignore[arg-type]
         return replace(mean, integrand=lambda x: mean.integrand(x) + 1)
 
     monkeypatch.setattr(audit_module, "mean_of", shifted)
@@ -354,6 +369,7 @@ def test_one_route_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_routes_know_what_they_cannot_tell() -> None:
     heavy = Mean(1, lambda x: x[0] ** 40, 40, False)
     assert monte_carlo(heavy, 0.0).agrees is None
+    assert "heavy tails" in monte_carlo(heavy, 0.0).said
     wide = Mean(40, lambda x: x.sum(axis=0), None, False)
     assert quadrature(wide, 0.0).agrees is None
     square = Mean(2, lambda x: x[0] ** 2, 2, False)
