@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
@@ -93,7 +94,10 @@ def test_a_task_is_plain_data_and_carries_no_function() -> None:
 
 
 def test_the_id_is_that_of_the_text() -> None:
-    text = b'{"kind":"flow","model":"tied","parameters":{"a":"0.1","b":"1"},"settings":{"start":"m=1","time":2.0},"target":"z"}'
+    text = (
+        b'{"kind":"flow","model":"tied","parameters":{"a":"0.1","b":"1"},'
+        b'"settings":{"start":"m=1","time":2.0},"target":"z"}'
+    )
     formulas = Formulas("z", model="tied", parameters={"b": 1, "a": 0.1})
     task = Task("flow", formulas, (("time", 2), ("start", " m=1")))
     assert task.id == hashlib.sha256(text).hexdigest()[:16]
@@ -313,20 +317,20 @@ def test_rows_depend_neither_on_the_order_nor_on_the_executor(tmp_path: Path, re
 
 def test_tasks_in_flight_are_bounded(tmp_path: Path) -> None:
     class Watching(ThreadPoolExecutor):
-        now = most = 0
+        submitted = finished = most = 0
 
         def submit(self, *arguments: Any, **named: Any) -> Future[Any]:  # type: ignore[override]
-            self.now += 1
-            self.most = max(self.most, self.now)
+            self.submitted += 1
+            self.most = max(self.most, self.submitted - self.finished)
             return super().submit(*arguments, **named)
 
+    seen: list[tuple[int, int]] = []
     with Watching(2) as pool:
 
         def progress(finished: int, tasks: int) -> None:
+            pool.finished = finished
             seen.append((finished, tasks))
-            pool.now = min(pool.now, 0) + 3 - (finished - seen[-2][0] if len(seen) > 1 else finished)
 
-        seen: list[tuple[int, int]] = []
         run_sweep(random_tasks(), tmp_path / "rows", pool, progress=progress, in_flight=3)
     assert pool.most == 3
     assert [finished for finished, _ in seen] == sorted({finished for finished, _ in seen})
@@ -389,12 +393,22 @@ if __name__ == "__main__":
 """
 
 
-def start_script(folder: Path, path: Path, count: int, steps: int) -> subprocess.Popen[str]:
-    script = folder / "script.py"
-    tests = str(Path(__file__).parent)
-    script.write_text(SCRIPT.format(tests=tests, count=count, steps=steps, path=str(path)))
-    streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, str(script)], **streams, text=True, start_new_session=True)
+@pytest.fixture
+def start_script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """`start_script(path, count, steps)`: a script that sweeps `random_tasks`, in a session of its own."""
+    script, started = tmp_path / "script.py", []
+
+    def start(path: Path, count: int, steps: int) -> subprocess.Popen[str]:
+        script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), count=count, steps=steps, path=str(path)))
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen([sys.executable, str(script)], **streams, text=True, start_new_session=True))
+        return started[-1]
+
+    yield start
+    for run in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(run.pid, signal.SIGKILL)
+        run.communicate()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -422,22 +436,24 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/p
 
 @pytest.mark.slow
 @needs_proc
-def test_a_sweep_killed_at_random_moments_goes_on(tmp_path: Path, pool: Executor) -> None:
+def test_a_sweep_killed_at_random_moments_goes_on(
+    tmp_path: Path, pool: Executor, start_script: Callable[..., subprocess.Popen[str]]
+) -> None:
     count, steps = 40, 300
     path, moments = tmp_path / "rows", random.Random(5)
     for kill in range(4):
         before = path.read_bytes() if path.exists() else b""
-        run = start_script(tmp_path, path, count, steps)
+        run = start_script(path, count, steps)
         size = len(before) + 200
         wait_until(lambda size=size: path.exists() and path.stat().st_size > size)
         time.sleep(moments.uniform(0, 0.1))
         os.kill(run.pid, signal.SIGKILL)
-        run.communicate()
+        run.communicate(timeout=20)
         # The workers notice and end: nothing writes or computes after its sweep.
         wait_until(lambda session=run.pid: not members(session), 20)
         assert path.read_bytes()[: before.rfind(b"\n") + 1] == before[: before.rfind(b"\n") + 1]
         assert run.returncode == -signal.SIGKILL, f"kill {kill} came too late to test anything"
-    run = start_script(tmp_path, path, count, steps)
+    run = start_script(path, count, steps)
     output, errors = run.communicate(timeout=120)
     assert (run.returncode, errors) == (0, "")
     done, skipped, failed = (int(part.partition("=")[2].rstrip(")\n")) for part in output.split(","))
@@ -449,9 +465,11 @@ def test_a_sweep_killed_at_random_moments_goes_on(tmp_path: Path, pool: Executor
 
 @pytest.mark.slow
 @needs_proc
-def test_ctrl_c_ends_long_tasks_and_their_processes(tmp_path: Path) -> None:
+def test_ctrl_c_ends_long_tasks_and_their_processes(
+    tmp_path: Path, start_script: Callable[..., subprocess.Popen[str]]
+) -> None:
     path = tmp_path / "rows"
-    run = start_script(tmp_path, path, 4, 10**9)
+    run = start_script(path, 4, 10**9)
     wait_until(lambda: path.exists() and len(members(run.pid)) >= 3)
     time.sleep(2)
     os.killpg(run.pid, signal.SIGINT)
