@@ -13,7 +13,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
-from sie_sym.errors import FormulaError
+from sie_sym.errors import FormulaError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import token
@@ -22,8 +22,8 @@ from sie_sym.linear_forms import written_out
 from sie_sym.loss_family import spectral_loss
 from sie_sym.model import Model
 from sie_sym.numeric import LossFunction, NumericFunction, numeric_function, numeric_loss
-from sie_sym.population_loss import PopulationLoss
-from sie_sym.quadrature import Array
+from sie_sym.population_loss import PopulationLoss, require_compatible
+from sie_sym.quadrature import DEFAULT_NODES, Array
 from sie_sym.spectral_loss import SpectralLoss
 from sie_sym.target import Target
 from sie_sym.transform import Transform
@@ -62,7 +62,8 @@ class NumericalLoss:
 def tabulated_loss(target: Target, model: Model, order: int | None = None) -> NumericalLoss:
     """The loss of a target and a model from their functions alone, up to 5 tokens.
 
-    Raises `FormulaError` if parameters are left free and `TruncationError` when the table would not fit into memory.
+    Raises `FormulaError` if parameters are left free or target and model do not fit together, `TruncationError` for
+    more tokens and when the table would not fit into memory.
 
     >>> from sie_sym.functions import He
     >>> from sie_sym.model import linear_attention
@@ -70,6 +71,12 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
     >>> round(float(loss.value(0.5)), 10)    # 7 - 4 m^2
     6.0
     """
+    require_compatible(target, model)
+    if model.tokens > max(DEFAULT_NODES):
+        raise TruncationError(
+            f"a loss of {model.tokens} tokens: tables reach {max(DEFAULT_NODES)}; for more, estimate coefficients with "
+            "`hermite_coefficients` (a confidence interval) or simulate SGD"
+        )
     left = sorted({str(p) for p in (*target.parameters, *model.parameters)})
     if left:
         raise FormulaError(f"{', '.join(left)} left free where numbers are needed: pass --param NAME=VALUE")

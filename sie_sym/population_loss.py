@@ -84,7 +84,7 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
     >>> population_loss(Target.of(He(2, token(1)) + He(2, token(2))), linear_attention(2)).expression
     7 - 4*m**2
     """
-    _check_compatible(target, model)
+    require_compatible(target, model)
     shift = {l: e for l, e in enumerate(model.shift, start=1) if e != 0}
     g = HermiteExpansion.of(target.components, target.tokens)
     phi = HermiteExpansion.of(model.components, model.tokens, shift)
@@ -132,7 +132,8 @@ def _tail(transform: Transform, last: int, shift: Point | None) -> sp.Expr:
     return sp.Add(second_moment(transform, shift), *(-contraction(transform, transform, k) for k in range(last + 1)))
 
 
-def _check_compatible(target: Target, model: Model) -> None:
+def require_compatible(target: Target, model: Model) -> None:
+    """Raise `FormulaError` unless target and model agree in tokens, outputs and names."""
     if target.tokens != model.tokens:
         raise FormulaError(
             f"the target has {target.tokens} tokens and the model {model.tokens}: give both the same number"
