@@ -140,8 +140,9 @@ def _batches(pool: Executor, tasks: Sequence[Task], limit: int, path: Path) -> G
     except (BrokenExecutor, CancelledError):
         suspects = ", ".join(task.id for task in itertools.islice(running.values(), 4))
         raise SieSymError(
-            f"workers died (out of memory?) while {len(running)} tasks were on their way ({suspects}...): the rows in "
-            f"{path} are whole, run the same sweep again to go on, with fewer workers if it happens again"
+            f"workers died while {len(running)} tasks were on their way ({suspects}...), out of memory or because the "
+            f'script that starts them has no `if __name__ == "__main__":`; the rows in {path} are whole: run the same '
+            "sweep again to go on, with fewer workers if it happens again"
         ) from None
     finally:
         for future in running:
