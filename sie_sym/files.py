@@ -31,6 +31,8 @@ def write_atomically(path: str | Path, content: str | bytes) -> Path:
             return path
         with open(temporary, "xb") as file:
             file.write(data)
+            file.flush()
+            os.fsync(file.fileno())  # the name must not reach the disk before the content
         if target.is_file():
             os.chmod(temporary, target.stat().st_mode & 0o777)
         os.replace(temporary, target)
