@@ -1,0 +1,100 @@
+"""Float values with their errors: exact, enclosed, numerical; each against another route."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import sympy as sp
+from flint import arb
+from scipy import integrate
+
+import sie_sym.measure
+from sie_sym.errors import FormulaError, SieSymError
+from sie_sym.evidence import Evidence
+from sie_sym.functions import He, relu, sigmoid, softmax, token
+from sie_sym.gaussian import GaussianExpectation
+from sie_sym.measure import Measured, measure, sign_of
+
+Z1, Z2, Z3 = (token(l) for l in range(1, 4))
+
+
+def normal(x: float) -> float:
+    return float(np.exp(-x * x / 2) / np.sqrt(2 * np.pi))
+
+
+def test_exact_values() -> None:
+    found = measure(sp.sqrt(2) + sp.erf(1))
+    assert found.value == pytest.approx(np.sqrt(2) + 0.8427007929497149, abs=1e-15)
+    assert found.error < 1e-15
+    assert found.evidence is Evidence.EXACT
+    assert measure(sp.Integer(0)) == Measured(0.0, 0.0, Evidence.EXACT)
+
+
+@pytest.mark.parametrize("weight", [0, 2])
+def test_one_token_against_scipy(weight: int) -> None:
+    node = GaussianExpectation(sp.tanh(Z1) ** 2, {Z1: sp.Rational(1, 3)}, {1: weight})
+    found = measure(node)
+    hermite = (lambda x: 1.0) if weight == 0 else (lambda x: x * x - 1)
+    expected, _ = integrate.quad(lambda x: np.tanh(x + 1 / 3) ** 2 * hermite(x) * normal(x), -12, 12, epsabs=1e-13)
+    assert abs(found.value - expected) < 1e-12
+    assert abs(found.value - expected) <= found.error + 1e-12
+    assert found.evidence is Evidence.ENCLOSED
+
+
+def test_kinks_are_enclosed() -> None:
+    """E relu(tanh Z) = int_0^inf tanh: grids converge slowly there, the ball does not."""
+    found = measure(GaussianExpectation(relu(sp.tanh(Z1)), {}, {}))
+    expected, _ = integrate.quad(lambda x: np.tanh(x) * normal(x), 0, 12, epsabs=1e-14)
+    assert abs(found.value - expected) < 1e-12
+    assert found.error < 1e-8
+
+
+def test_two_tokens_enclosed() -> None:
+    """E[S11 z1 z2], theory section 9."""
+    found = measure(GaussianExpectation(sigmoid(Z1 * (Z1 - Z2)), {}, {1: 1, 2: 1}))
+    assert abs(found.value + 0.1062875009) < 6e-11
+    assert found.error < 1e-8
+    assert (found.evidence, found.sign) == (Evidence.ENCLOSED, -1)
+
+
+def test_three_tokens_are_numerical() -> None:
+    """E softmax_1(z1^2, z1 z2, z1 z3) against Monte Carlo of a million draws."""
+    node = GaussianExpectation(softmax(1, Z1**2, Z1 * Z2, Z1 * Z3), {}, {})
+    found = measure(node)
+    z = np.random.default_rng(5).standard_normal((3, 10**6))
+    scores = z[0] * z
+    values = 1 / np.exp(scores - scores[0]).sum(axis=0)
+    assert abs(found.value - values.mean()) < 5 * values.std() / 1e3 + found.error
+    assert found.evidence is Evidence.NUMERICAL
+    assert 0 < found.error < 1e-6
+    # each row has sum 1 and the two others are alike: an exact identity that the numbers keep
+    other = measure(GaussianExpectation(softmax(2, Z1**2, Z1 * Z2, Z1 * Z3), {}, {}))
+    assert abs(found.value + 2 * other.value - 1) <= found.error + 2 * other.error
+
+
+def test_the_error_covers_cancellation() -> None:
+    """x - x' with x' a decimal of x: the error is that of x, not that of the difference."""
+    node = GaussianExpectation(sp.tanh(Z1), {}, {1: 1})
+    found = measure(10**6 * (node - sp.Rational("0.605705509602158825583540")))  # the digits by mpmath
+    assert abs(found.value) <= found.error
+    assert found.sign is None
+
+
+def test_signs() -> None:
+    slope = GaussianExpectation(sp.tanh(Z1), {}, {1: 1})
+    assert sign_of(slope - 1) == (-1, Evidence.ENCLOSED)
+    assert sign_of(slope - slope + 0) == (0, Evidence.EXACT)
+    three = GaussianExpectation(softmax(1, Z1**2, Z1 * Z2, Z1 * Z3), {}, {})
+    assert sign_of(three) == (1, Evidence.NUMERICAL)
+    assert sign_of(three - sp.Rational(measure(three).value)) == (None, Evidence.UNDECIDED)
+
+
+def test_free_symbols_are_named() -> None:
+    with pytest.raises(FormulaError, match="omega left free"):
+        measure(sp.Symbol("omega", real=True) * He(2, sp.Integer(3)))
+
+
+def test_two_routes_that_disagree_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sie_sym.measure, "_grid_value", lambda node: arb(0.7, 1e-9))
+    with pytest.raises(SieSymError, match="disagree"):
+        measure(GaussianExpectation(sp.tanh(Z1), {}, {1: 1}))
