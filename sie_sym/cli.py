@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from sie_sym.cli_options import Question, model_options, output_options, point, target_options
 from sie_sym.cli_output import emit
 from sie_sym.errors import SieSymError
-
-if TYPE_CHECKING:
-    from sie_sym.numeric import NumericLoss
-    from sie_sym.population_loss import PopulationLoss
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -120,17 +116,27 @@ def expand(order: int, as_json: bool, as_latex: bool, output: str | None, **text
 @target_options
 @model_options
 @click.option("--at", metavar="POINT", help="Evaluate at m=.3,eps=.2 (all statistics).")
+@click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it: .png, .svg or .pdf.")
 @output_options
-def loss(at: str | None, as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> None:
-    """The population loss R(m, eps) = E |g(z*) - phi(z)|^2 in closed form (eq. 9), or its value at a point.
+def loss(
+    at: str | None, plot: str | None, as_json: bool, as_latex: bool, output: str | None, **texts: Any
+) -> None:  # fmt: skip
+    """The population loss R(m, eps) = E |g(z*) - phi(z)|^2 in closed form (eq. 9), its value at a point, its picture.
 
     \b
     Example: sie-sym loss --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,-1 --at m=.3,eps=.2
     """
     from sie_sym.cli_output import loss_answer
 
-    found = Question(**texts).loss
-    emit(loss_answer(found, None if at is None else point(at, found.statistics, "--at")), as_json, as_latex, output)
+    question = Question(**texts)
+    if plot is not None:
+        from sie_sym.plot import check_path
+        from sie_sym.plot_surface import plot_surface
+
+        check_path(plot)
+        plot_surface(question.numbers, plot)
+    where = None if at is None else point(at, question.model.statistics, "--at")
+    emit(loss_answer(question, where, plot is not None), as_json, as_latex, output)
 
 
 @main.command(short_help="The landscape at initialization.")
@@ -143,10 +149,9 @@ def hessian(as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> 
     \b
     Example: sie-sym hessian --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2
     """
-    from sie_sym.cli_output import landscape_answer
-    from sie_sym.landscape import landscape
+    from sie_sym.cli_landscape import landscape_answer
 
-    emit(landscape_answer(landscape(Question(**texts).loss)), as_json, as_latex, output)
+    emit(landscape_answer(Question(**texts)), as_json, as_latex, output)
 
 
 @main.command(short_help="Integrate the flow of the overlaps from a start.")
@@ -169,40 +174,51 @@ def flow(
     Example: sie-sym flow --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2 \\
                  --start m=.01,eps=.3 --time 2 --plot flow.png
     """
-    from sie_sym.cli_output import flow_answer, require_numbers
+    from sie_sym.cli_output import flow_answer
     from sie_sym.flow import gradient_flow
 
     if plot is not None:
         from sie_sym.plot import check_path
 
         check_path(plot)
-    found = Question(**texts).loss
-    require_numbers(found)
-    states = [float(value) for value in point(start, found.statistics, "--start").values()]
-    variance = None
-    if rate > 0:
-        from sie_sym.gradient_noise import gradient_noise
-
-        variance = gradient_noise(found).expression
-    numbers = _with_digits(found)
+    question = Question(**texts)
+    question.require_numbers()
+    states = [float(value) for value in point(start, question.model.statistics, "--start").values()]
+    numbers = question.numbers
+    variance = question.noise if rate > 0 else None
     result = gradient_flow(numbers, states, horizon, rate=rate, variance=variance, recovery=recovery, samples=samples)
     if plot is not None:
         from sie_sym.plot import plot_flow
 
         plot_flow(result, numbers, plot)
-    emit(flow_answer(result, found, rate), as_json, as_latex, output)
+    emit(flow_answer(result, question, rate), as_json, as_latex, output)
 
 
-def _with_digits(found: PopulationLoss) -> NumericLoss:
-    """The loss as a float64 function, expectations without elementary form replaced by their digits."""
-    from sympy import preorder_traversal
+@main.command("phase-diagram", short_help="The phases of the positional-semantic model.")
+@click.option("--a", "scale", default="1", show_default=True, metavar="A", help="The positional scale a > 0.")
+@click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw Fig. 4: .png, .svg or .pdf.")
+@output_options
+def phases(scale: str, plot: str | None, as_json: bool, as_latex: bool, output: str | None) -> None:
+    """The phases of the positional-semantic model along omega in [0, 1] (section 4, Fig. 4, App. F).
 
-    from sie_sym.gaussian import GaussianExpectation
-    from sie_sym.numeric import NumericLoss
+    The target mixes semantic and positional attention with the weight omega, see @positional-semantic.
 
-    nodes = {e for e in preorder_traversal(found.expression) if isinstance(e, GaussianExpectation)}
-    digits = {node: node.evalf(17) for node in nodes if not node.free_symbols}
-    return NumericLoss(found.expression.xreplace(digits), found.statistics)
+    \b
+    Example: sie-sym phase-diagram --a 0.76
+    """
+    from sie_sym.cli_output import phases_answer
+    from sie_sym.parse import parse_number
+    from sie_sym.phase_regions import phase_line
+
+    if plot is not None:
+        from sie_sym.plot import check_path
+        from sie_sym.plot_phases import plot_phases
+
+        check_path(plot)
+    found = phase_line(float(parse_number(scale)))
+    if plot is not None:
+        plot_phases(plot, mark=found.a)
+    emit(phases_answer(found), as_json, as_latex, output)
 
 
 @main.command(short_help="The targets of the paper by name.")

@@ -20,13 +20,13 @@ from sie_sym.errors import SieSymError, TruncationError
 if TYPE_CHECKING:
     import sympy as sp
 
+    from sie_sym.cli_options import Question
     from sie_sym.expansion import HermiteExpansion
     from sie_sym.exponents import InformationExponent
     from sie_sym.flow import Flow
     from sie_sym.hermite import MultiIndex
-    from sie_sym.landscape import Landscape
     from sie_sym.paper_targets import NamedTarget
-    from sie_sym.population_loss import PopulationLoss
+    from sie_sym.phase_regions import PhaseLine
     from sie_sym.target import Target
 
 _TEXT_ROWS = 40
@@ -99,23 +99,11 @@ def emit(answer: Answer, as_json: bool, as_latex: bool, output: str | None) -> N
 # ---- pieces ------------------------------------------------------------------------------------
 
 
-def _unevaluated(entry: Any) -> bool:
-    """Whether an entry contains a Gaussian expectation without elementary form."""
-    import sympy as sp
-
-    return any(type(node).__name__ == "GaussianExpectation" for node in sp.preorder_traversal(entry))
-
-
-def _number(entry: Any) -> str:
-    """An exact number as it is; one without elementary form by its digits."""
-    if _unevaluated(entry) and not entry.free_symbols:
-        return str(entry.evalf(_DIGITS))
-    return str(entry)
-
-
 def _components(values: Sequence[Any]) -> str | list[str]:
     """One string for a scalar, a list for several outputs."""
-    texts = [_number(value) for value in values]
+    from sie_sym.digits import shown
+
+    texts = [shown(value) for value in values]
     return texts[0] if len(texts) == 1 else texts
 
 
@@ -126,7 +114,7 @@ def _entries(table: Mapping[MultiIndex, Sequence[sp.Expr]], tokens: int) -> dict
     return {str(dense(alpha, tokens)): _components(values) for alpha, values in table.items()}
 
 
-def _target_rows(target: Target) -> list[Row]:
+def target_rows(target: Target) -> list[Row]:
     name = f"g {target.name}" if target.name else "g(z)"
     return [(name, [str(component) for component in target.components])]
 
@@ -177,7 +165,7 @@ def exponent_answer(found: InformationExponent) -> Answer:
         **_about(found.target, conditions),
     }
     rows: list[Row] = [
-        *_target_rows(found.target),
+        *target_rows(found.target),
         ("SIE", f"{'none' if found.exponent is None else found.exponent}  ({found.evidence.value})"),
         ("proof", found.reasons),
     ]
@@ -195,13 +183,15 @@ def exponent_answer(found: InformationExponent) -> Answer:
 
 def expansion_answer(target: Target, expansion: HermiteExpansion, order: int) -> Answer:
     """The command `expand`."""
-    from sie_sym.evidence import Evidence
+    from sie_sym.gaussian import evidence_of
     from sie_sym.tables import Coefficients
 
     table, omitted = Coefficients(expansion, order), None
     entries: dict[str, str | list[str]] = {}
+    evidence = evidence_of(())
     try:
         entries = _entries(table.entries, target.tokens)
+        evidence = evidence_of(value for row in table.entries.values() for value in row)
     except TruncationError as error:
         omitted = str(error)
     transforms = [transform.expression() for transform in expansion.transforms]
@@ -209,122 +199,68 @@ def expansion_answer(target: Target, expansion: HermiteExpansion, order: int) ->
         "coefficients": entries,
         **({"coefficients_omitted": omitted} if omitted else {}),
         "transform": _components(transforms),
-        "evidence": Evidence.EXACT.value,
+        "evidence": evidence.value,
         "order": order,
         **_about(target, expansion.conditions),
     }
     zeros = [] if omitted else [f"all others to order {order} are zero"]
     rows: list[Row] = [
-        *_target_rows(target),
+        *target_rows(target),
         ("G g(z)", [str(transform) for transform in transforms]),
         ("C_alpha", [*_listed(entries, omitted), *zeros]),
-        ("evidence", Evidence.EXACT.value),
+        ("evidence", evidence.value),
     ]
     return Answer(data, [*rows, *_when(expansion.conditions)], (table,))
 
 
-def require_numbers(loss: PopulationLoss) -> None:
-    if loss.parameters:
-        names = ", ".join(map(str, loss.parameters))
-        values = " ".join(f"--param {p}=0.5" for p in loss.parameters)
-        raise SieSymError(f"the loss depends on the parameter {names}, a number is needed: pass {values}")
+def loss_answer(question: Question, at: Mapping[sp.Symbol, sp.Expr] | None, drawn: bool = False) -> Answer:
+    """The command `loss`.
 
+    An infinite sum of integrals over several tokens takes long to write out and nobody to read: a value or a picture
+    comes without it unless an --order is asked for, and says so.
+    """
+    from sie_sym.evidence import Evidence, weakest
 
-def loss_answer(loss: PopulationLoss, at: Mapping[sp.Symbol, sp.Expr] | None) -> Answer:
-    """The command `loss`."""
     value = error = None
+    omitted = None
+    if (at is not None or drawn) and question.coupled > 1 and question.degree is None and question.order is None:
+        omitted = f"an infinite sum of integrals over {question.coupled} tokens: --order 12 writes its start out"
+    loss = None if omitted else question.loss
+    evidence = Evidence.NUMERICAL if loss is None else loss.evidence
     if at is not None:
-        require_numbers(loss)
-        value, error = loss.value(at)
+        value, error, proved = question.value(at)
         error += math.ulp(value)
+        evidence = evidence if proved else weakest([evidence, Evidence.NUMERICAL])
+    statistics = question.model.statistics
     data = {
-        "loss": str(loss.expression),
-        "statistics": [str(s) for s in loss.statistics],
+        "loss": None if loss is None else str(loss.expression),
+        **({"loss_omitted": omitted} if omitted else {}),
+        "statistics": [str(s) for s in statistics],
         "value": value,
         "error": error,
-        "evidence": loss.evidence.value,
-        "order": loss.order,
-        "bound": str(loss.bound),
-        "parameters": [str(p) for p in loss.parameters],
+        "evidence": evidence.value,
+        "order": None if loss is None else loss.order,
+        "bound": None if loss is None else str(loss.bound),
+        "parameters": [] if loss is None else [str(p) for p in loss.parameters],
     }
     rows: list[Row] = [
-        *_target_rows(loss.target),
-        ("phi(z)", [str(component) for component in loss.model.components]),
-        (f"R({', '.join(map(str, loss.statistics))})", str(loss.expression)),
+        *target_rows(question.target),
+        ("phi(z)", [str(component) for component in question.model.components]),
+        (f"R({', '.join(map(str, statistics))})", str(loss.expression) if loss is not None else omitted or ""),
     ]
     if at is not None:
         where = ", ".join(f"{s} = {v}" for s, v in at.items())
         rows.append((f"R at {where}", f"{value!r} +- {error:.1e}"))
-    if loss.order is not None:
+    if loss is not None and loss.order is not None:
         rows.append(("|error| <=", f"{loss.bound}  (powers of m above {loss.order} are left out)"))
-    return Answer(data, [*rows, ("evidence", loss.evidence.value)], (loss,))
+    return Answer(data, [*rows, ("evidence", evidence.value)], () if loss is None else (loss,))
 
 
-def landscape_answer(found: Landscape) -> Answer:
-    """The command `hessian`."""
-    escape, visible = found.escape, found.visible
-    entries = [list(found.hessian.row(i)) for i in range(found.hessian.rows)]
-    hessian = [[_number(entry) for entry in row] for row in entries]
-    direction = None if escape.direction is None else [_number(c) for c in escape.direction]
-    note = _visibility_note(found)
-    reasons = [f"escape: {escape.reason}", f"visible exponent: {visible.reason}", *([note] if note else [])]
-    data = {
-        "statistics": [str(s) for s in found.statistics],
-        "gradient": [_number(slope) for slope in found.gradient],
-        "hessian": hessian,
-        **(
-            {"hessian_exact": [[str(e) for e in row] for row in entries]}
-            if any(map(_unevaluated, found.hessian))
-            else {}
-        ),
-        "flatness_index": found.flatness_index,
-        "escape_index": escape.order,
-        "escape_direction": direction,
-        "escapes": escape.kind,
-        "visible_exponent": visible.exponent,
-        "evidence": found.evidence.value,
-        "reasons": reasons,
-    }
-    widths = [max(len(row[j]) for row in hessian) for j in range(len(hessian))]
-    if escape.order is not None and direction is not None:
-        leaves = f"{escape.order}, {escape.kind}, along ({', '.join(direction)}): {escape.reason}"
-    else:
-        leaves = f"{'none' if escape.proved else 'undecided'}: {escape.reason}"
-    seen = ("none" if visible.proved else "undecided") if visible.exponent is None else str(visible.exponent)
-    rows: list[Row] = [
-        *_target_rows(found.loss.target),
-        ("statistics", f"({', '.join(map(str, found.statistics))})"),
-        ("gradient", f"({', '.join(data['gradient'])})"),  # type: ignore[arg-type]
-        ("Hessian", ["[ " + "  ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) + " ]" for row in hessian]),
-        ("flatness index", "none" if found.flatness_index is None else str(found.flatness_index)),
-        ("escape index", leaves),
-        ("visible exponent", [f"{seen}: {visible.reason}", *([note] if note else [])]),
-        ("evidence", found.evidence.value),
-    ]
-    return Answer(data, rows, (found,))
-
-
-def _visibility_note(found: Landscape) -> str | None:
-    """What the exponent of the target says that the model does not see (Prop. 1 needs a rich model)."""
-    from sie_sym.errors import NoClosedForm
-    from sie_sym.exponents import information_exponent
-
-    try:
-        exponent = information_exponent(found.loss.target).exponent
-    except NoClosedForm:
-        return None
-    seen = found.visible
-    if exponent is None or seen.exponent == exponent or (seen.exponent is None and not seen.proved):
-        return None
-    if seen.exponent is None:
-        return f"the target has SIE {exponent}, but this model never sees it (Prop. 1 needs a richer phi)"
-    return f"the target has SIE {exponent}, but this model sees it only at order {seen.exponent} (Prop. 1)"
-
-
-def flow_answer(flow: Flow, loss: PopulationLoss, rate: float) -> Answer:
-    """The command `flow`."""
+def flow_answer(flow: Flow, question: Question, rate: float) -> Answer:
+    """The command `flow`: its equations where they have a closed form."""
     from sie_sym.latex import FlowEquation
 
+    results = (flow,) if question.coupled > 1 else (FlowEquation(question.loss, flow, rate),)
     columns = {str(s): flow.states[:, i].tolist() for i, s in enumerate(flow.statistics)}
     data = {
         "t": flow.t.tolist(),
@@ -340,9 +276,36 @@ def flow_answer(flow: Flow, loss: PopulationLoss, rate: float) -> Answer:
     table += [[f"{flow.t[i]:.6g}", *(f"{c[i]:.6g}" for c in columns.values()), f"{flow.losses[i]:.6g}"] for i in picks]
     widths = [max(len(row[j]) for row in table) for j in range(len(table[0]))]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
-    rows: list[Row] = [*_target_rows(loss.target), ("flow", lines)]
+    rows: list[Row] = [*target_rows(question.target), ("flow", lines)]
     rows.append(("ended", f"{flow.ended} at t = {flow.t[-1]:.6g}  (t = gamma * step / d)"))
-    return Answer(data, rows, (FlowEquation(loss, flow, rate),))
+    return Answer(data, rows, results)
+
+
+def phases_answer(found: PhaseLine) -> Answer:
+    """The command `phase-diagram`."""
+    boundaries = {name: _boundary(value) for name, value in found.boundaries.items()}
+    regions = [
+        {"name": r.name, "omega": [round(r.low, _DIGITS - 2), round(r.high, _DIGITS - 2)]} for r in found.regions
+    ]
+    data = {
+        "a": found.a,
+        "boundaries": boundaries,
+        "regions": regions,
+        "evidence": found.evidence.value,
+        "error": found.error,
+    }
+    lines = [f"{name.replace('_', ' '):20}{'none' if v is None else f'{v:.10f}'}" for name, v in boundaries.items()]
+    rows: list[Row] = [
+        ("a", f"{found.a:g}"),
+        ("omega at", lines),
+        ("regions", [f"{r.low:.6f} to {r.high:.6f}  {r.name}" for r in found.regions]),
+        ("evidence", f"{found.evidence.value}, boundaries to {found.error:.0e}"),
+    ]
+    return Answer(data, rows, (found,))
+
+
+def _boundary(value: float) -> float | None:
+    return round(value, _DIGITS - 2) if math.isfinite(value) else None
 
 
 def targets_answer(targets: Sequence[NamedTarget]) -> Answer:
@@ -359,7 +322,7 @@ __all__ = [
     "expansion_answer",
     "exponent_answer",
     "flow_answer",
-    "landscape_answer",
     "loss_answer",
+    "phases_answer",
     "targets_answer",
 ]

@@ -21,7 +21,7 @@ def shown(expression: sp.Expr) -> str:
     >>> shown(sp.sqrt(2))
     'sqrt(2)'
     >>> shown(2 * GaussianExpectation(sp.tanh(sp.Symbol("z1", real=True)) ** 2))
-    '0.788588980840'
+    '0.788588980796'
     """
     expression = sp.sympify(expression, strict=True)
     if expression.free_symbols or not expression.has(GaussianExpectation):
@@ -30,12 +30,24 @@ def shown(expression: sp.Expr) -> str:
         measured = measure(expression)
     except SieSymError:
         return str(expression)
-    if measured.sign is None:
-        return f"0 +- {measured.error:.1e}"
     # The digits of a proved value are those of grids that agree with the proof, right up to their rounding.
-    error = min(measured.error, _GRID_ROUNDING) if measured.evidence is Evidence.ENCLOSED else measured.error
-    # Fixed width: trailing zeros are digits too.  What the error leaves open is not shown.
-    return f"{measured.value:#.{known_digits(measured.value, error)}g}"
+    if measured.sign is not None and measured.evidence is Evidence.ENCLOSED:
+        return decimal(measured.value, min(measured.error, _GRID_ROUNDING))
+    return decimal(measured.value, measured.error)
+
+
+def decimal(value: float, error: float) -> str:
+    """A float to the digits that its error leaves; 0 if it is within the error.
+
+    >>> decimal(-0.295329226, 1e-7), decimal(0.0, 1e-9), decimal(0.0, 0.0)
+    ('-0.2953292', '0 +- 1.0e-09', '0')
+    """
+    if value == 0 and error == 0:
+        return "0"
+    if abs(value) <= error:
+        return f"0 +- {error:.1e}"
+    # Trailing zeros are digits too.
+    return f"{value:#.{known_digits(value, error)}g}"
 
 
 def known_digits(value: float, error: float) -> int:
@@ -49,4 +61,4 @@ def known_digits(value: float, error: float) -> int:
     return max(1, len(str(int(abs(value) / error))))
 
 
-__all__ = ["known_digits", "shown"]
+__all__ = ["decimal", "known_digits", "shown"]

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError
+from sie_sym.numeric import LossFunction
 from sie_sym.quadrature import Array
 from sie_sym.spectral_loss import SpectralLoss
 
@@ -26,21 +27,21 @@ class Minimum:
     on_rim: bool
 
 
-def minima(loss: SpectralLoss, gram: ArrayLike | None = None, *, resolution: int = 96) -> list[Minimum]:
+def minima(loss: LossFunction | SpectralLoss, gram: ArrayLike | None = None, *, resolution: int = 96) -> list[Minimum]:
     r"""All local minima of R on s^T Gamma^{-1} s <= 1, s = (m, eps), lowest first (one encoding column).
 
     A polar grid of `resolution` x 4 `resolution` points (Gamma = identity: the disk) finds the basins; Newton
     steps inside or along the rim finish.  Minima closer together than the grid's step are not told apart.
-    Raises `DomainError` for other numbers of encoding columns or a Gamma that is not positive definite.
+    `loss` is a table or any function of (m, eps) with its derivatives (then `error` is that of rounding).  Raises
+    `DomainError` for other numbers of encoding columns or a Gamma that is not positive definite.
 
     >>> from sie_sym.loss_family import positional_semantic_loss
     >>> [(abs(round(x.m, 6)), abs(round(x.eps, 6))) for x in minima(positional_semantic_loss(0.3))]
     [(1.0, 0.0), (1.0, 0.0)]
     """
-    if loss.encoding.shape[1] != 1:
-        raise DomainError(
-            f"the loss has {loss.encoding.shape[1]} encoding columns: minima searches a disk (one column)"
-        )
+    columns = loss.encoding.shape[1] if isinstance(loss, SpectralLoss) else len(loss.statistics) - 1
+    if columns != 1:
+        raise DomainError(f"the loss has {columns} encoding columns: minima searches a disk (one column)")
     try:
         root = np.linalg.cholesky(np.eye(2) if gram is None else np.asarray(gram, dtype=float))
     except np.linalg.LinAlgError as error:
@@ -65,7 +66,9 @@ def minima(loss: SpectralLoss, gram: ArrayLike | None = None, *, resolution: int
             continue
         m, eps = (float(x) for x in np.clip(root @ y, -1, 1))
         if all(math.hypot(m - other.m, eps - other.eps) > 1e-5 for other in found):
-            found.append(Minimum(m, eps, float(loss.value(m, eps)), float(loss.error(m, eps)), on_rim))
+            value = float(loss.value(m, eps))
+            error = getattr(loss, "error", None)
+            found.append(Minimum(m, eps, value, float(error(m, eps)) if error else 4 * math.ulp(value), on_rim))
     return sorted(found, key=lambda minimum: minimum.value)
 
 
@@ -75,7 +78,7 @@ def _at(function: Callable[..., Array], root: Array, y: Array) -> Array:
     return function(m, eps)
 
 
-def _descend(loss: SpectralLoss, root: Array, start: Array) -> tuple[Array | None, bool]:
+def _descend(loss: LossFunction | SpectralLoss, root: Array, start: Array) -> tuple[Array | None, bool]:
     """The critical point that Newton steps on the closed unit disk reach from `start`; None if it is no
     minimum."""
     y = start

@@ -52,7 +52,10 @@ class Escape:
     def along(cls, direction: Iterable[sp.Expr], order: int, reason: str) -> Escape:
         """A proved descent, its direction normalised; the first statistic is the semantic one."""
         entries = [sp.Integer(0) if decide_zero(entry) is True else entry for entry in direction]
-        norm = sp.sqrt(sp.Add(*(entry**2 for entry in entries)))
+        present = [entry for entry in entries if entry != 0]
+        norm = sp.sqrt(sp.Add(*(entry**2 for entry in present)))
+        if len(present) == 1:  # +-1 without the root of an integral's square
+            norm = present[0] * (decide_sign(present[0]) or 1)
         kinds = {"semantic": entries[0] != 0, "positional": any(entry != 0 for entry in entries[1:])}
         kind = "mixed" if all(kinds.values()) else next(name for name, present in kinds.items() if present)
         return cls(order, tuple(entry / norm for entry in entries), kind, True, reason)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import singledispatch
 
 import sympy as sp
 
-from sie_sym.errors import SieSymError, TruncationError
+from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.exponents import InformationExponent
@@ -25,51 +24,11 @@ from sie_sym.model import Model
 from sie_sym.population_loss import PopulationLoss
 from sie_sym.tables import Coefficients, leading_entries
 from sie_sym.target import Target
-
-HERMITE = "He_k: probabilists' Hermite polynomials, He_2(x) = x^2 - 1, not normalised: E He_k^2 = k!."
-SETTING = "z*_l = <x_l, w*> and z_l = <x_l, w> + e_l: unit variances, covariance m, means 0 and e = C eps."
-LOSS = "R = E |g(z*) - phi(z)|^2: squared error without a factor 1/2 (arXiv:2506.02651, eq. 9)."
-TIME = "t = gamma * step / d, w <- w - gamma * gradient, then |w|^2 = d (arXiv:2506.02651, eq. 11 and 28)."
-TENSOR = "C_alpha = E[g(Z) He_alpha(Z)], g = sum_alpha C_alpha He_alpha / alpha! (arXiv:2506.02651, Thm 3)."
-NODES = {
-    "GaussianExpectation": "E[...]: expectation over independent standard normals Z_l; it has no elementary form.",
-    "SignProduct": "S(h, k; rho) = E sign(A) sign(B), A and B Gaussian, means h and k, unit variances, covariance rho.",
-    "relu": "relu(x) = max(x, 0).",
-    "Phi": "Phi: the standard normal distribution function.",
-    "gelu": "gelu(x) = x Phi(x).",
-    "sigmoid": "sigmoid(x) = 1 / (1 + exp(-x)).",
-    "softplus": "softplus(x) = log(1 + exp(x)).",
-    "softmax": "softmax_k(x) = exp(x_k) / sum_j exp(x_j).",
-}
+from sie_sym.typeset import HERMITE, LOSS, SETTING, TENSOR, TIME, Typeset, node_conventions, typeset
+from sie_sym.typeset_numbers import escape_formulas, escape_remarks
 
 _ROWS = 24
 _DENSE_TOKENS = 8
-
-
-@dataclass(frozen=True)
-class Typeset:
-    """A result in LaTeX: its formulas (without delimiters), its conventions and remarks in plain ASCII."""
-
-    title: str
-    conventions: tuple[str, ...]
-    formulas: tuple[str, ...]
-    remarks: tuple[str, ...] = ()
-
-    def source(self) -> str:
-        """Comment lines, displayed formulas and, where there is an argument, its enumerated steps."""
-        return "\n".join([*(f"% {line}" for line in (self.title, *self.conventions)), *self._body()])
-
-    def section(self) -> str:
-        """The same as a section of a document, the conventions readable."""
-        notes = [r"\begin{itemize}", *(rf"\item {as_text(line)}" for line in self.conventions), r"\end{itemize}"]
-        return "\n".join([rf"\section*{{{as_text(self.title)}}}", *(notes if self.conventions else []), *self._body()])
-
-    def _body(self) -> list[str]:
-        lines = [line for formula in self.formulas for line in (r"\[", formula, r"\]")]
-        if self.remarks:
-            steps = [rf"\item {as_text(remark)}" for remark in self.remarks]
-            lines += [r"\begin{enumerate}", *steps, r"\end{enumerate}"]
-        return lines
 
 
 @dataclass(frozen=True)
@@ -112,17 +71,6 @@ def latex_document(results: Iterable[object], title: str = "sie-sym") -> str:
             "",
         ]
     )
-
-
-@singledispatch
-def typeset(result: object) -> Typeset:
-    """The parts of a result's LaTeX; further results register theirs."""
-    raise SieSymError(f"no LaTeX is defined for {type(result).__name__}: pass a result of this package")
-
-
-def _node_conventions(expressions: Iterable[sp.Basic]) -> tuple[str, ...]:
-    present = {type(node).__name__ for e in expressions for node in sp.preorder_traversal(e)}
-    return tuple(text for name, text in NODES.items() if name in present) + ((HERMITE,) if "He" in present else ())
 
 
 def _components(entries: Sequence[sp.Expr], shape: Sequence[int], letter: str = "z") -> str:
@@ -169,7 +117,7 @@ def _(target: Target) -> Typeset:
     outputs = "R" if not target.shape else f"R^{{{' x '.join(map(str, target.shape))}}}"
     return Typeset(
         f"Target{' ' + target.name if target.name else ''} g: R^{target.tokens} -> {outputs}",
-        ("z_l: the local field of token l, standard normal under the data.", *_node_conventions(target.components)),
+        ("z_l: the local field of token l, standard normal under the data.", *node_conventions(target.components)),
         (display("g(z)", target.components[0]),)
         if not target.shape
         else (f"g(z) = {_components(target.components, target.shape)}",),
@@ -192,7 +140,7 @@ def _(model: Model) -> Typeset:
         formulas.append(rf"\text{{injected: }} \varphi(z) = \varphi_0(z + c), \qquad c = {shift}")
     return Typeset(
         f"Model ({model.family}) phi: R^{model.tokens} -> R^{len(model.components)}",
-        (SETTING, "Encoding: rows P_l = sum_i C_li u_i / d, |u_i|^2 = d.", *_node_conventions(model.components)),
+        (SETTING, "Encoding: rows P_l = sum_i C_li u_i / d, |u_i|^2 = d.", *node_conventions(model.components)),
         tuple(formulas),
     )
 
@@ -272,7 +220,7 @@ def _(loss: PopulationLoss) -> Typeset:
         formulas.append(display(r"\lvert \text{error of } R \rvert", loss.bound, relation=r"\le"))
     return Typeset(
         f"{title} ({loss.evidence.value})",
-        (LOSS, SETTING, *_node_conventions([loss.expression, loss.bound])),
+        (LOSS, SETTING, *node_conventions([loss.expression, loss.bound])),
         (*typeset(loss.target).formulas, *typeset(loss.model).formulas, *formulas),
     )
 
@@ -287,24 +235,13 @@ def _(found: Landscape) -> Typeset:
         rf"\nabla^2 R(0) = {matrix(rows)}",
         rf"\kappa = \min\{{ k \ge 1 : \nabla^k R(0) \ne 0 \}} = {kappa}",
     ]
-    escape = found.escape
-    if escape.order is not None and escape.direction is not None:
-        formulas.append(
-            rf"\text{{escape at order }} {escape.order} \text{{ along }} v = {matrix([[c] for c in escape.direction])}"
-        )
-    seen = found.visible
-    if seen.exponent is not None:
-        formulas.append(rf"\min\{{ j \ge 1 : \langle C_j(g), C_j(\varphi) \rangle \ne 0 \}} = {seen.exponent}")
-    remarks = (
-        f"Escape ({escape.kind or ('none' if escape.proved else 'undecided')}): {escape.reason}.",
-        f"Visibility of the target without encoding: {seen.reason}.",
-    )
+    formulas += escape_formulas(found.escape, found.visible)
     entries = [*found.gradient, *found.hessian]
     return Typeset(
         f"Landscape at initialization ({found.evidence.value})",
-        (LOSS, SETTING, "kappa: flatness index (arXiv:2506.02651, Prop. 1 and Lemma 1).", *_node_conventions(entries)),
+        (LOSS, SETTING, "kappa: flatness index (arXiv:2506.02651, Prop. 1 and Lemma 1).", *node_conventions(entries)),
         tuple(formulas),
-        remarks,
+        escape_remarks(found.escape, found.visible),
     )
 
 
@@ -319,7 +256,7 @@ def _(noise: GradientNoise) -> Typeset:
     if noise.order is not None:
         title += f", powers of m above {noise.order} left out"
         formulas.append(display(r"\lvert \text{error of } V \rvert", noise.bound, relation=r"\le"))
-    return Typeset(title, (TIME, SETTING, *_node_conventions([noise.expression])), tuple(formulas))
+    return Typeset(title, (TIME, SETTING, *node_conventions([noise.expression])), tuple(formulas))
 
 
 def _decimal(value: float) -> str:
@@ -360,7 +297,7 @@ def _(equation: FlowEquation) -> Typeset:
     rate = (rf"\gamma = {_decimal(equation.rate)}",) if equation.rate else ()
     return Typeset(
         general.title,
-        (*general.conventions, *_node_conventions(slopes)),
+        (*general.conventions, *node_conventions(slopes)),
         (general.formulas[0], *formulas, *rate, general.formulas[1]),
     )
 

@@ -35,6 +35,8 @@ def symbol_name(name: str) -> str:
     """
     if _LATEX_NAME.fullmatch(name):
         return name  # the bound variables of expectations
+    if name.endswith("'"):  # a derivative of a constant, n_0''
+        return symbol_name(name.rstrip("'")) + name[len(name.rstrip("'")) :]
     match = _NAME.fullmatch(name)
     if match is None:
         return rf"\mathrm{{{_escaped(name)}}}"

@@ -151,7 +151,7 @@ def _at_zero(series: Array, axes: tuple[int, ...]) -> tuple[float, float]:
 
 
 def _growth(series: Array, axes: tuple[int, ...]) -> float:
-    """How much an error on [-1, 1] may grow by differentiating at 0: N for each derivative (Bernstein), N the degree."""
+    """The growth of an error on [-1, 1] by differentiating at 0: N for each derivative, N the degree (Bernstein)."""
     return float(np.prod([series.shape[axis] for axis in axes], initial=1.0))
 
 

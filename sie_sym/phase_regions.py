@@ -2,6 +2,7 @@ r"""The phases of the positional-semantic model along omega in [0, 1] at one val
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,13 +64,13 @@ def phase_line(a: float) -> PhaseLine:
     def label(omega: float) -> str:
         return _names(a, [omega])[0]
 
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in itertools.pairwise(cuts):
         # Between two transitions only the disappearance of a minimum on the rim may change the phase.
         omegas = low + (high - low) * (np.arange(_SAMPLES) + 0.5) / _SAMPLES
         phases = _names(a, omegas.tolist())
         edges = [low, *(_change(label, omegas[i], omegas[i + 1]) for i in _changes(phases)), high]
         kinds = [phases[0], *(phases[i + 1] for i in _changes(phases))]
-        for kind, start, end in zip(kinds, edges, edges[1:], strict=False):
+        for kind, (start, end) in zip(kinds, itertools.pairwise(edges), strict=True):
             if stretches and stretches[-1].name == kind:
                 stretches[-1] = Stretch(kind, stretches[-1].low, end)
             else:

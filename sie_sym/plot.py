@@ -7,10 +7,12 @@ own, without pyplot and its global state.
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import sympy as sp
 
 from sie_sym.errors import MissingExtra, SieSymError
 from sie_sym.files import write_atomically
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
 
 FORMATS = (".png", ".svg", ".pdf")
 # Blue for the semantic overlap, orange and its relatives for the positional ones: distinct to colour-blind eyes.
-_SEMANTIC, _POSITIONAL = "#0b5fa5", ("#d9730d", "#a63d8f", "#4b8b3b", "#7a6a00")
-_INK, _FAINT = "#222222", "#8a8a8a"
+SEMANTIC, POSITIONAL = "#0b5fa5", ("#d9730d", "#a63d8f", "#4b8b3b", "#7a6a00")
+INK, FAINT = "#222222", "#8a8a8a"
+PATH, SHADES = "#c1121f", "YlGnBu_r"
 _STYLE: Any = {
     "font.size": 10,
     "axes.titlesize": 10.5,
-    "axes.edgecolor": _FAINT,
+    "axes.edgecolor": FAINT,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "mathtext.fontset": "cm",
@@ -49,11 +52,12 @@ def check_path(path: str | Path) -> str:
     suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
         raise SieSymError(f"cannot draw {path}: unknown extension {suffix!r}; choose {', '.join(FORMATS)}")
-    _require_matplotlib()
+    require_matplotlib()
     return suffix[1:]
 
 
-def _require_matplotlib() -> None:
+def require_matplotlib() -> None:
+    """Raise `MissingExtra` without matplotlib."""
     try:
         import matplotlib  # noqa: F401
     except ImportError:
@@ -68,15 +72,20 @@ def plot_flow(flow: Flow, loss: Any, path: str | Path) -> Path:
 
     Raises `SieSymError` for other extensions and files that cannot be written, `MissingExtra` without matplotlib.
     """
+    return save(lambda: flow_figure(flow, loss), path)
+
+
+def save(draw: Callable[[], Figure], path: str | Path) -> Path:
+    """Draw a figure in this project's style and write it to `path`, in the format of its extension."""
     kind = check_path(path)
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with matplotlib.rc_context(_STYLE):
-        figure = flow_figure(flow, loss)
+        figure = draw()
         FigureCanvasAgg(figure)
         buffer = io.BytesIO()
-        # No date inside: the same flow gives the same file.
+        # No date inside: the same result gives the same file.
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
         figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
     return write_atomically(path, buffer.getvalue())
@@ -84,7 +93,7 @@ def plot_flow(flow: Flow, loss: Any, path: str | Path) -> Path:
 
 def flow_figure(flow: Flow, loss: Any) -> Figure:
     """The matplotlib figure of `plot_flow`, not yet drawn."""
-    _require_matplotlib()
+    require_matplotlib()
     from matplotlib.figure import Figure
 
     numbers = numeric_loss(loss)
@@ -101,15 +110,15 @@ def flow_figure(flow: Flow, loss: Any) -> Figure:
 
 
 def _draw_overlaps(axes: Axes, flow: Flow) -> None:
-    colours = (_SEMANTIC, *_POSITIONAL)
+    colours = (SEMANTIC, *POSITIONAL)
     for i, symbol in enumerate(flow.statistics):
-        colour = colours[0] if i == 0 else _POSITIONAL[(i - 1) % len(_POSITIONAL)]
-        style = "-" if i <= len(_POSITIONAL) else "--"
+        colour = colours[0] if i == 0 else POSITIONAL[(i - 1) % len(POSITIONAL)]
+        style = "-" if i <= len(POSITIONAL) else "--"
         axes.plot(flow.t, flow.states[:, i], style, color=colour, lw=2, label=f"${printed(symbol)}$")
     low, high = float(flow.states.min()), float(flow.states.max())
     margin = 0.06 * max(high - low, 1e-3)
     axes.set_ylim(min(low, 0.0) - margin, max(high, 0.0) + margin)
-    axes.axhline(0, color=_FAINT, lw=0.6, zorder=0)
+    axes.axhline(0, color=FAINT, lw=0.6, zorder=0)
     axes.set_ylabel("overlaps")
     axes.tick_params(labelbottom=False)
     when = "" if flow.recovery_time is None else f" at $t = {flow.recovery_time:.4g}$"
@@ -118,7 +127,7 @@ def _draw_overlaps(axes: Axes, flow: Flow) -> None:
 
 
 def _draw_descent(axes: Axes, flow: Flow) -> None:
-    axes.plot(flow.t, flow.losses, color=_INK, lw=1.6)
+    axes.plot(flow.t, flow.losses, color=INK, lw=1.6)
     axes.set_ylabel("$R$")
     axes.set_xlabel(r"$t = \gamma \cdot \mathrm{step} / d$")
     axes.ticklabel_format(axis="y", useOffset=False)
@@ -127,56 +136,101 @@ def _draw_descent(axes: Axes, flow: Flow) -> None:
 
 
 def _draw_disk(figure: Figure, axes: Axes, flow: Flow, loss: LossFunction) -> None:
-    from matplotlib.colors import BoundaryNorm
-    from matplotlib.patches import Circle
-
-    angles, radii = np.linspace(0, 2 * np.pi, 241), np.linspace(0, 1, 121)
-    eps, m = radii[:, None] * np.cos(angles), radii[:, None] * np.sin(angles)
-    values = np.broadcast_to(loss.value(m, eps), m.shape)
-    low, high = float(values.min()), float(values.max())
-    if high - low > 1e-12 * max(abs(high), 1):
-        # Levels by quantiles of area: a steep rim does not hide the flat middle.
-        weights = np.sort(np.repeat(values, np.rint(60 * radii).astype(int) + 1, axis=0).ravel())
-        levels = np.unique(np.quantile(weights, np.linspace(0, 1, 22)))
-        levels = levels[np.insert(np.diff(levels) > 1e-9 * (high - low), 0, True)]
-        # One shade a band, whatever its height.
-        shades = BoundaryNorm(levels, 256)
-        filled = axes.contourf(eps, m, values, levels=levels, cmap="YlGnBu_r", norm=shades, alpha=0.8)
-        axes.contour(eps, m, values, levels=levels, colors="white", linewidths=0.5)
-        bar = figure.colorbar(filled, ax=axes, shrink=0.85, pad=0.03, ticks=levels[:: max(1, len(levels) // 7)])
-        bar.ax.set_title("$R$", pad=6)
-        bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
-        bar.outline.set_visible(False)
-    axes.add_patch(Circle((0, 0), 1, fill=False, color=_FAINT, lw=1))
-    _draw_curvatures(axes, loss)
+    draw_contours(figure, axes, loss)
+    draw_curvatures(axes, loss)
     path = flow.states
-    axes.plot(path[:, 1], path[:, 0], color="#c1121f", lw=2.2, solid_capstyle="round", label="flow", zorder=4)
-    axes.plot(*path[0, ::-1], "o", ms=6, mfc="white", mec="#c1121f", mew=1.6, label="start", zorder=5)
-    axes.plot(*path[-1, ::-1], "o", ms=7, color="#c1121f", label="end", zorder=5)
-    axes.set_aspect("equal")
-    axes.set(xlim=(-1.06, 1.06), ylim=(-1.06, 1.06), xticks=[-1, -0.5, 0, 0.5, 1], yticks=[-1, -0.5, 0, 0.5, 1])
-    positional, semantic = f"${printed(flow.statistics[1])}$", f"${printed(flow.statistics[0])}$"
-    axes.set(xlabel=f"{positional}  (positional)", ylabel=f"{semantic}  (semantic)")
-    for side in ("left", "bottom"):
-        axes.spines[side].set_visible(False)
+    axes.plot(path[:, 1], path[:, 0], color=PATH, lw=2.2, solid_capstyle="round", label="flow", zorder=4)
+    axes.plot(*path[0, ::-1], "o", ms=6, mfc="white", mec=PATH, mew=1.6, label="start", zorder=5)
+    axes.plot(*path[-1, ::-1], "o", ms=7, color=PATH, label="end", zorder=5)
+    frame_disk(axes, flow.statistics)
     figure.legend(
         *axes.get_legend_handles_labels(), loc="outside upper right", ncols=5, handlelength=1.6, columnspacing=1.3
     )
 
 
-def _draw_curvatures(axes: Axes, loss: LossFunction) -> None:
-    """The principal directions of the Hessian at 0, downhill drawn and uphill dashed; flat ones are left out."""
+def polar_grid(angles: int = 240, radii: int = 120) -> tuple[FloatArray, FloatArray]:
+    """(m, eps) on the unit disk, shape (radii + 1, angles + 1)."""
+    angle, radius = np.linspace(0, 2 * np.pi, angles + 1), np.linspace(0, 1, radii + 1)[:, None]
+    return radius * np.sin(angle), radius * np.cos(angle)
+
+
+def contour_levels(values: FloatArray, count: int = 22) -> FloatArray | None:
+    """Levels of R on `polar_grid`, None if it is flat: quantiles of area, so that a rim does not hide the middle."""
+    low, high = float(values.min()), float(values.max())
+    if high - low <= 1e-12 * max(abs(high), 1):
+        return None
+    weights = np.arange(len(values)) * 60 // max(1, len(values) - 1) + 1
+    sample = np.sort(np.repeat(values, weights, axis=0).ravel())
+    levels = np.unique(np.quantile(sample, np.linspace(0, 1, count)))
+    return np.asarray(levels[np.insert(np.diff(levels) > 1e-9 * (high - low), 0, True)])
+
+
+def draw_contours(figure: Figure, axes: Axes, loss: LossFunction, *, bar: bool = True) -> None:
+    """The contour lines of R(m, eps) on the disk, eps to the right and m upwards."""
+    from matplotlib.colors import BoundaryNorm
+
+    m, eps = polar_grid()
+    values = np.array(np.broadcast_to(loss.value(m, eps), m.shape))
+    levels = contour_levels(values)
+    if levels is None:
+        return
+    # One shade a band, whatever its height.
+    shades = BoundaryNorm(levels, 256)
+    filled = axes.contourf(eps, m, values, levels=levels, cmap=SHADES, norm=shades, alpha=0.8)
+    axes.contour(eps, m, values, levels=levels, colors="white", linewidths=0.5)
+    if bar:
+        shown = figure.colorbar(filled, ax=axes, shrink=0.85, pad=0.03, ticks=levels[:: max(1, len(levels) // 7)])
+        shown.ax.set_title("$R$", pad=6)
+        shown.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        shown.outline.set_visible(False)
+
+
+def frame_disk(axes: Axes, statistics: Sequence[sp.Symbol]) -> None:
+    """The rim, the axes and their names."""
+    from matplotlib.patches import Circle
+
+    axes.add_patch(Circle((0, 0), 1, fill=False, color=FAINT, lw=1))
+    axes.set_aspect("equal")
+    axes.set(xlim=(-1.06, 1.06), ylim=(-1.06, 1.06), xticks=[-1, -0.5, 0, 0.5, 1], yticks=[-1, -0.5, 0, 0.5, 1])
+    positional, semantic = f"${printed(statistics[1])}$", f"${printed(statistics[0])}$"
+    axes.set(xlabel=f"{positional}  (positional)", ylabel=f"{semantic}  (semantic)")
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)
+
+
+def draw_curvatures(axes: Axes, loss: LossFunction) -> None:
+    """The principal directions of the Hessian at 0: the steepest descent bold, another dash-dotted, uphill dashed.
+
+    Flat ones are left out.
+    """
     hessian: FloatArray = np.asarray(loss.hessian(0.0, 0.0), dtype=float).reshape(2, 2)
     curvatures, directions = np.linalg.eigh(hessian)
     scale = float(np.abs(curvatures).max())
-    for curvature, (m, eps) in zip(curvatures, directions.T, strict=True):
+    for rank, (curvature, (m, eps)) in enumerate(zip(curvatures, directions.T, strict=True)):
         if scale == 0 or abs(curvature) < 1e-9 * scale:
             continue
-        down = curvature < 0
+        style: Any = (0, (2, 2)) if curvature > 0 else "-" if rank == 0 else "-."
         axes.plot(
-            [-0.42 * eps, 0.42 * eps], [-0.42 * m, 0.42 * m], linestyle="-" if down else (0, (2, 2)),
-            color=_INK, lw=1.6, zorder=3, label=f"curvature ${curvature:+.3g}$ at 0",
+            [-0.42 * eps, 0.42 * eps], [-0.42 * m, 0.42 * m], linestyle=style,
+            color=INK, lw=2.4 if style == "-" else 1.6, zorder=3, label=f"curvature ${curvature:+.3g}$ at 0",
         )  # fmt: skip
 
 
-__all__ = ["check_path", "flow_figure", "plot_flow"]
+__all__ = [
+    "FAINT",
+    "INK",
+    "PATH",
+    "POSITIONAL",
+    "SEMANTIC",
+    "SHADES",
+    "check_path",
+    "contour_levels",
+    "draw_contours",
+    "draw_curvatures",
+    "flow_figure",
+    "frame_disk",
+    "plot_flow",
+    "polar_grid",
+    "require_matplotlib",
+    "save",
+]

@@ -118,6 +118,8 @@ class SpectralLoss:
         self, m: Array, p: list[Array], shape: tuple[int, ...], m_order: int, p_orders: tuple[int, ...]
     ) -> Array:
         """One partial derivative of R in (m, p)."""
+        if m_order > self.order:
+            return np.zeros(shape)
         overlap, norm2 = self.overlap, self.model_norm2
         for axis, order in enumerate(p_orders):
             if order:

@@ -31,7 +31,7 @@ LINES = (
     "problem task sweep",
     "audit_conventions audit_subject audit_signs audit_routes audit_claims audit",
     "latex_printer tables typeset typeset_numbers latex plot plot_surface plot_phases report",
-    "cli_options cli_output cli __main__",
+    "cli_options cli_output cli_landscape cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 
