@@ -172,11 +172,13 @@ class Question:
             raise FormulaError(f"{', '.join(clash)} in the model is the name of an overlap: rename the parameter")
         self._refuse_unknown(map(str, {*self._target.parameters, *model.parameters}))
         entries = self._substituted(tuple(model.encoding), "the encoding")
+        sigma = () if model.activation is None else (model.activation,)
         return replace(
             model,
             components=self._substituted(model.components, "the model"),
             encoding=sp.ImmutableDenseMatrix(model.encoding.rows, model.encoding.cols, entries),
             injection=self._substituted(model.injection, "the injection"),
+            activation=next(iter(self._substituted(sigma, "the activation")), None),
         )
 
     @cached_property
