@@ -44,7 +44,7 @@ def check(
     """Audit a claim (`audit_claims` has its grammar) about a target and a model, or an untied network's loss.
 
     Inequalities hold on the whole domain (|m| <= 1, m^2 + |eps|^2 <= 1, all real parameters); `!=` says that two sides
-    are not identically equal; `~` that a decimal is right to one unit of its last digit.  Infinite sums are cut at
+    are not identically equal; `~` that our value rounds to a decimal or is cut to it.  Infinite sums are cut at
     `order` with their bound.  Raises `FormulaError` for what is no claim, and where the toolkit's own functions raise.
 
     >>> from sie_sym.functions import He, token
@@ -160,7 +160,8 @@ class _Audit:
         return proves(difference, found.bound, relation, domain)
 
     def _generic_point(self, difference: sp.Expr) -> Point:
-        return next(self._domain(difference).points(), {})
+        domain = self._domain(difference)
+        return next(domain.axis_points() if difference.has(GaussianExpectation) else domain.points(), {})
 
     def _completed(self, point: Mapping[sp.Symbol, sp.Expr], difference: sp.Expr) -> Point:
         """The point with a value for every overlap and parameter, those of the claim's own point first."""
@@ -172,20 +173,24 @@ class _Audit:
         return total
 
     def _to_the_digits(self, found: Quantity, difference: sp.Expr) -> Verdict:
-        if self.claim.digit is None or difference.free_symbols or found.bound != 0:
+        if self.claim.digit is None or difference.free_symbols:
             raise FormulaError(
                 f"{self.claim.shown} ~ {self.claim.formula}: ~ compares an exact number with a decimal, "
                 "as in H[m,m] ~ -1.1278; write = for formulas"
             )
         routes = self._routes(found, self._completed({}, difference))
         known = {"ours": found.value, "difference": difference, "routes": routes}
-        right = decimals(difference, self.claim.digit)
+        right = None if found.bound is None else decimals(difference, self.claimed, self.claim.digit, found.bound)
         if objection := self._objection(routes, {}):
             return self.verdict(UNDECIDED, objection, **known)
         if right is None:
-            return self.verdict(UNDECIDED, "the last digit written is beyond our enclosure", **known)
+            return self.verdict(
+                UNDECIDED,
+                "the last digit written is finer than our value: raise the order, or write fewer digits",
+                **known,
+            )
         if right:
-            reason = "our value is within one unit of the last digit written"
+            reason = "our value rounds to, or is cut to, the decimal written"
             return self.verdict(PROVED, reason, evidence=Evidence.ENCLOSED, **known)
         return self._refuted(found, difference, {}, known)
 
@@ -211,9 +216,15 @@ class _Audit:
         if found.bound is None:
             return "our value is an infinite sum cut without a bound: give a polynomial target or model"
         if found.bound != 0:
+            if self.claim.relation not in ("=", "!="):
+                return (
+                    "no counterexample was found, and our value is an infinite sum, cut: no proof on the whole domain"
+                )
             return "our value is an infinite sum, cut: the difference is within the proved bound; raise the order"
         if evidence_of([difference]) is Evidence.NUMERICAL:
-            return "our value is known numerically only"
+            value = measured(found.value) if not found.value.free_symbols else None
+            shown = "" if value is None else f" ({value.value:.10g} +- {value.error:.1g})"
+            return f"our value is known numerically only{shown}"
         if difference.free_symbols and self.claim.relation not in ("=", "!="):
             return "no counterexample was found and no exact proof applies on the whole domain"
         return "the difference could be proved neither zero nor non-zero"
@@ -222,7 +233,8 @@ class _Audit:
 
     def _routes(self, found: Quantity, point: Point) -> tuple[Route, ...]:
         """Our value again at one point."""
-        name = "enclosed integrals" if found.value.has(GaussianExpectation) else "exact algebra"
+        names = {Evidence.ENCLOSED: "enclosed integrals", Evidence.NUMERICAL: "numerical integrals"}
+        name = names.get(evidence_of([found.value]), "exact algebra")
         bound = None if found.bound is None else found.bound.subs(point)
         try:
             ours = measured(found.value.subs(point), bound or sp.Integer(0))
@@ -263,14 +275,14 @@ class _Audit:
         names += self._other_reduction()
         names += self._other_gain()
         digit = self.claim.digit if relation == "=" and not names else None
-        if digit is not None and decimals(found.value - self.claimed, digit):
+        if digit is not None and decimals(found.value - self.claimed, self.claimed, digit):
             names = ["~ instead of = (the decimal is right to its last digit)"]
         return " or ".join(names[:4]) or None
 
     def _holds(self, ours: sp.Expr, claimed: sp.Expr, point: Point) -> bool:
         difference = sp.expand(ours - claimed)
         if self.claim.digit is not None and self.claim.relation == "~":
-            return decimals(difference, self.claim.digit) is True
+            return decimals(difference, claimed, self.claim.digit) is True
         # A point is cheaper than a proof, and refutes nearly all.
         if ball_sign(difference.subs(point)) is not None:
             return False
@@ -290,7 +302,7 @@ class _Audit:
         if self.claim.relation == "=":
             return [name] if is_zero(difference) else []
         if self.claim.relation == "~":
-            return [name] if self.claim.digit and decimals(difference, self.claim.digit) else []
+            return [name] if self.claim.digit and decimals(difference, self.claimed, self.claim.digit) else []
         sign = ball_sign(difference)
         return [name] if sign is not None and HOLDS[self.claim.relation](sign) else []
 

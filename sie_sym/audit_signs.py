@@ -115,6 +115,13 @@ class Domain:
             if self.inside(point):
                 yield point
 
+    def axis_points(self) -> Iterator[Point]:
+        """The origin and points on the axes, where the integrals of a loss are few and most of its terms vanish."""
+        origin = next(self.points(), {}) | dict.fromkeys(self.overlaps, sp.Integer(0))
+        yield origin
+        for s in reversed(self.overlaps):
+            yield origin | {s: sp.Rational(3, 5)}
+
     def inside(self, point: Point) -> bool:
         """Whether a point is proved to lie inside."""
         squares = [point[s] ** 2 for s in self.overlaps]
@@ -159,8 +166,7 @@ def _candidates(difference: sp.Expr, relation: str, domain: Domain) -> Iterator[
     )
     full = dict.fromkeys(domain.overlaps, sp.Integer(0))
     if difference.has(GaussianExpectation):
-        for point in itertools.islice(free.points(), 2):
-            yield full | point
+        yield from (full | point for point in domain.axis_points())
         return
     yield from (full | point for point in free.points())
     if relation in ("=", "!="):
@@ -254,15 +260,20 @@ def _covered(positive: sp.Expr, domain: Domain) -> bool:
     return False
 
 
-def decimals(difference: sp.Expr, digit: sp.Rational) -> bool | None:
-    """Whether |D| is less than one unit of the last digit written (a rounded or a cut decimal)."""
+def decimals(difference: sp.Expr, claimed: sp.Expr, digit: sp.Rational, bound: sp.Expr = sp.Integer(0)) -> bool | None:
+    """Whether ours = claimed + D rounds to the decimal claimed, or is cut to it; `digit` is one unit of its last."""
     if difference.free_symbols:
         return None
-    signs_of_ends = [ball_sign(difference + end) for end in (digit, -digit)]
-    if None in signs_of_ends:
-        # A difference of exactly one unit is no rounding.
-        return False if any(is_zero(difference + end) is True for end in (digit, -digit)) else None
-    return signs_of_ends == [1, -1]
+    # In the direction away from 0 a whole unit may have been cut, towards 0 half a unit was rounded at most.
+    outward = -difference if claimed < 0 else difference
+    ends = [ball_sign(outward + digit / 2, bound), ball_sign(outward - digit, bound)]
+    if ends[0] == -1 or ends[1] == 1:
+        return False
+    if bound == 0 and ends[0] is None and is_zero(outward + digit / 2):
+        ends[0] = 1
+    if bound == 0 and ends[1] is None and is_zero(outward - digit):
+        return False
+    return None if None in ends else True
 
 
 __all__ = [

@@ -312,13 +312,22 @@ def test_the_smallest_change_is_named(claim: str, remedy: str) -> None:
     assert remedy in found.remedy.split(" or ")
 
 
-def test_a_decimal_is_right_to_less_than_one_unit_of_its_last_digit() -> None:
+def test_a_decimal_is_rounded_or_cut() -> None:
     # H_mm = -4 C_2^2/2 with C_2 = 1/sqrt(2 pi): -1/pi = -0.318309...
     found = check("H[m,m] = -0.3183", RELU, RELU_NET)
     assert found.verdict == "refuted"
     assert found.remedy is not None
     assert found.remedy.startswith("~")
-    for text, verdict in (("-0.3183", "proved"), ("-0.31830", "proved"), ("-0.31832", "refuted")):
+    # Arc-cosine kernel: R(1/2) = 1 - (sqrt(3)/2 + (pi - pi/3)/2)/pi = 1 - sqrt(3)/(2 pi) - 1/3 = 0.391002..
+    assert check("loss(1/2) ~ 0.391", RELU, RELU_NET).verdict == "proved"
+    assert check("loss(1/2) ~ 0.392", RELU, RELU_NET).verdict == "refuted"
+    assert check("loss(1/2) ~ 0.391002218955", RELU, RELU_NET).verdict == "undecided"
+    for text, verdict in (
+        ("-0.3183", "proved"),
+        ("-0.31830", "proved"),
+        ("-0.31831", "proved"),
+        ("-0.31832", "refuted"),
+    ):
         assert check(f"H[m,m] ~ {text}", RELU, RELU_NET).verdict == verdict
     assert check("loss(3/5) ~ 5.57", HE2, LINEAR).verdict == "refuted"  # 5.56: off by one unit
     assert check("loss(3/5) ~ 5.56", HE2, LINEAR).verdict == "proved"
