@@ -67,8 +67,8 @@ def minima(loss: LossFunction | SpectralLoss, gram: ArrayLike | None = None, *, 
         m, eps = (float(x) for x in np.clip(root @ y, -1, 1))
         if all(math.hypot(m - other.m, eps - other.eps) > 1e-5 for other in found):
             value = float(loss.value(m, eps))
-            error = getattr(loss, "error", None)
-            found.append(Minimum(m, eps, value, float(error(m, eps)) if error else 4 * math.ulp(value), on_rim))
+            estimate = getattr(loss, "error", None)
+            found.append(Minimum(m, eps, value, float(estimate(m, eps)) if estimate else 4 * math.ulp(value), on_rim))
     return sorted(found, key=lambda minimum: minimum.value)
 
 

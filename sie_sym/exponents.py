@@ -16,11 +16,16 @@ from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.gaussian import evidence_of
-from sie_sym.hermite import Tensor
+from sie_sym.hermite import Tensor, dense
+from sie_sym.measure import Measured, measure
 from sie_sym.target import Target
 
 MAX_ORDER = 64
 """Orders are tried up to here; beyond, a non-polynomial target whose tensors all vanish stays undecided."""
+
+_MEASURED_ZEROS = 4
+"""So many orders may be zero within the error of their numbers, not proved, before the answer is undecided."""
+_DENSE_TOKENS = 12
 
 
 @dataclass(frozen=True)
@@ -57,8 +62,9 @@ class Stratum:
 class InformationExponent:
     """The SIE of a target with its proof.
 
-    `exponent` is None for a constant target and where no proof was found (`evidence` tells which); `reasons` has one
-    line an order; `strata` lists the generic value first, then the parameter sets where it differs.
+    `exponent` is None for a constant target and where neither proofs nor numbers decide (`evidence` tells which); a
+    `numerical` one rests on coefficients that exceed the estimate of their error, or lie within it below the exponent;
+    `reasons` has one line an order; `strata` lists the generic value first, then the parameter sets where it differs.
     """
 
     target: Target
@@ -97,21 +103,48 @@ def information_exponent(target: Target) -> InformationExponent:
 def _generic(target: Target) -> InformationExponent:
     expansion = HermiteExpansion.of(target.components, target.tokens)
     reasons: list[str] = []
+    measured = 0
     last = expansion.degree if expansion.degree is not None else MAX_ORDER
     for k in range(1, last + 1):
         vanishes, reason = expansion.vanishes(k)
         if vanishes is False:
             reasons.append(f"order {k}: not zero")
-            return InformationExponent(target, expansion, k, _evidence(expansion, k), tuple(reasons))
+            evidence = Evidence.NUMERICAL if measured else _evidence(expansion, k)
+            return InformationExponent(target, expansion, k, evidence, tuple(reasons))
         if vanishes is None:
+            seen, reason = _measured(expansion, k, reason)
             reasons.append(f"order {k}: {reason}")
-            return InformationExponent(target, expansion, None, Evidence.UNDECIDED, tuple(reasons))
+            if seen:
+                return InformationExponent(target, expansion, k, Evidence.NUMERICAL, tuple(reasons))
+            measured += 1
+            if seen is None or measured > _MEASURED_ZEROS:
+                return InformationExponent(target, expansion, None, Evidence.UNDECIDED, tuple(reasons))
+            continue
         reasons.append(f"order {k}: zero, {reason}")
     if expansion.degree is not None:
         reasons.append("the target is constant: no order is non-zero, there is no exponent")
         return InformationExponent(target, expansion, None, Evidence.EXACT, tuple(reasons))
     reasons.append(f"all orders up to {MAX_ORDER} vanish; the target is not seen to be constant")
     return InformationExponent(target, expansion, None, Evidence.UNDECIDED, tuple(reasons))
+
+
+def _measured(expansion: HermiteExpansion, k: int, reason: str) -> tuple[bool | None, str]:
+    """Whether a coefficient of order k is seen to be non-zero (None: it cannot be measured), and the largest seen."""
+    largest: Measured | None = None
+    try:
+        for transform in expansion.transforms:
+            for alpha, entry in transform.derivatives(k).items():
+                found = measure(entry)
+                if found.sign:
+                    place = list(dense(alpha, expansion.tokens)) if expansion.tokens <= _DENSE_TOKENS else dict(alpha)
+                    return True, f"not zero numerically, C_{place} = {found.value:.8g} +- {found.error:.1e}"
+                if largest is None or found.error > largest.error:
+                    largest = found
+    except SieSymError:
+        return None, reason
+    if largest is None:
+        return None, reason
+    return False, f"zero numerically, every coefficient within its error, at most {largest.error:.1e}"
 
 
 def _evidence(expansion: HermiteExpansion, k: int) -> Evidence:
