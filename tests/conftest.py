@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
@@ -124,3 +125,8 @@ def pdflatex(tmp_path: Path) -> Callable[[str], Path]:
 def chromium() -> str:
     """The path of a Chromium."""
     return find_tool(["chromium", "chromium-browser", "google-chrome"], "apt-get install chromium")
+
+
+def hear_ctrl_c() -> None:
+    """For `preexec_fn`: a suite started in the background ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -29,9 +29,9 @@ LINES = (
     "symmetric_tensor sphere_maximum operator_norm gain untied",
     "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd",
     "problem task sweep",
-    "audit_conventions audit_subject audit_signs audit_routes audit_claims audit",
+    "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents audit",
     "latex_printer tables typeset typeset_numbers latex plot plot_surface plot_phases report",
-    "cli_options cli_output cli_landscape cli __main__",
+    "cli_options cli_output cli_landscape cli_dynamics cli_sweep cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 

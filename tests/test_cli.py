@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import sympy as sp
 from click.testing import CliRunner
-from conftest import ROOT
+from conftest import ROOT, hear_ctrl_c
 
 import sie_sym
 from sie_sym.cli import main
@@ -447,7 +447,9 @@ def test_ctrl_c_leaves_no_traceback() -> None:
         "options.Question.target = property(wait)\n"
         "from sie_sym.cli import main\nmain(['sie', '-g', 'z1'])"
     )
-    process = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=-1, stderr=-1, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", source], cwd=ROOT, stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "waiting\n"
     time.sleep(0.1)

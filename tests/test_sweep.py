@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import unavailable
+from conftest import hear_ctrl_c, unavailable
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -401,7 +401,10 @@ def start_script(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]
     def start(path: Path, count: int, steps: int) -> subprocess.Popen[str]:
         script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), count=count, steps=steps, path=str(path)))
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        started.append(subprocess.Popen([sys.executable, str(script)], **streams, text=True, start_new_session=True))
+        command = [sys.executable, str(script)]
+        started.append(
+            subprocess.Popen(command, **streams, text=True, start_new_session=True, preexec_fn=hear_ctrl_c)
+        )
         return started[-1]
 
     yield start
