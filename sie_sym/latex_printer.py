@@ -54,7 +54,7 @@ def symbol_name(name: str) -> str:
     return f"{letter}_{{\\mathrm{{{match['word']}}}}}" if match["word"] else letter
 
 
-class Printer(LatexPrinter):  # type: ignore[misc]
+class Printer(LatexPrinter):
     """SymPy's printer with this project's names; tokens are written with `letter`."""
 
     def __init__(self, letter: str = "z") -> None:
