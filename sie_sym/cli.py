@@ -11,8 +11,10 @@ from typing import Any
 
 import click
 
+from sie_sym.cli_dynamics import gain, sgd
 from sie_sym.cli_options import Question, model_options, output_options, point, target_options
 from sie_sym.cli_output import emit
+from sie_sym.cli_sweep import sweep
 from sie_sym.errors import SieSymError
 
 BAD_INPUT = 2
@@ -234,5 +236,8 @@ def targets(as_json: bool) -> None:
 
     emit(targets_answer(named_targets()), as_json, False, None)
 
+
+for command in (sgd, gain, sweep):
+    main.add_command(command)
 
 __all__ = ["main"]

@@ -46,17 +46,19 @@ _TARGET = (
     ),
     click.option("--from-latex", is_flag=True, help="Formulas are LaTeX."),
 )
-_MODEL = (
-    click.option(
-        "--model", "model_text", required=True, metavar="NAME|FORMULA", help=f"{', '.join(MODELS)}, or phi(z1..zL)."
-    ),
+_NAMED = f"{', '.join(MODELS)}, or phi(z1..zL)."
+_CHOSEN = click.option("--model", "model_text", required=True, metavar="NAME|FORMULA", help=_NAMED)
+_PERHAPS = click.option("--model", "model_text", metavar="NAME|FORMULA", help=_NAMED)
+_NETWORK = (
     click.option(
         "--activation", metavar="NAME|FORMULA", help=f"sigma of a tied network: {', '.join(ACTIVATIONS)}, or sigma(u)."
     ),
     click.option("--reduction", type=click.Choice(REDUCTIONS), help="Of softmax attention (mean-trace: trace/sqrt L)."),
     click.option("--encoding", metavar="C", help="Positional encoding: 1,-1 (columns separated by ;)."),
     click.option("--inject", metavar="C", help="Fixed shift phi(z + c), one number a token: 1,0."),
-    click.option("--order", type=click.IntRange(0, 200), metavar="K", help="Last power of m kept of an infinite sum."),
+)
+_ORDER = click.option(
+    "--order", type=click.IntRange(0, 200), metavar="K", help="Last power of m kept of an infinite sum."
 )
 _OUTPUT = (
     click.option("--json", "as_json", is_flag=True, help="One JSON object."),
@@ -78,7 +80,9 @@ def _with(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command]
 
 
 target_options = _with(_TARGET)
-model_options = _with(_MODEL)
+model_options = _with((_CHOSEN, *_NETWORK, _ORDER))
+optional_model_options = _with((_PERHAPS, *_NETWORK, _ORDER))
+simulated_model_options = _with((_CHOSEN, *_NETWORK))
 output_options = _with(_OUTPUT)
 
 
@@ -438,4 +442,14 @@ def point(text: str, statistics: Sequence[sp.Symbol], option: str) -> dict[sp.Sy
     return {s: values[str(s)] for s in statistics}
 
 
-__all__ = ["Question", "assignments", "model_options", "output_options", "point", "split", "target_options"]
+__all__ = [
+    "Question",
+    "assignments",
+    "model_options",
+    "optional_model_options",
+    "output_options",
+    "point",
+    "simulated_model_options",
+    "split",
+    "target_options",
+]

@@ -25,7 +25,7 @@ Plain = str | int | float | bool
 Row = dict[str, Any]
 
 _REQUIRED = {"flow": ("start", "time"), "sgd": ("dimension", "rate", "steps")}
-_SETTINGS: dict[str, dict[str, type]] = {
+SETTINGS: dict[str, dict[str, type]] = {
     "sie": {},
     "hessian": {"order": int},
     "flow": {
@@ -66,15 +66,15 @@ class Task:
     settings: tuple[tuple[str, Plain], ...] = ()
 
     def __post_init__(self) -> None:
-        if self.kind not in _SETTINGS:
-            raise SieSymError(f"unknown kind of task {self.kind!r}: choose {', '.join(_SETTINGS)}")
+        if self.kind not in SETTINGS:
+            raise SieSymError(f"unknown kind of task {self.kind!r}: choose {', '.join(SETTINGS)}")
         if (self.formulas.model is None) != (self.kind == "sie"):
             raise SieSymError(
                 "a sie task reads the target only: leave the model out"
                 if self.kind == "sie"
                 else f"a {self.kind} task needs a model: pass model=linear-attention, tied, ... or a formula"
             )
-        known, given = _SETTINGS[self.kind], dict(self.settings)
+        known, given = SETTINGS[self.kind], dict(self.settings)
         for name in given:
             if name not in known:
                 close = nearest(name, known) or "none"
