@@ -266,15 +266,32 @@ _LARGEST_PARAMETER = 1000
 """Free parameters are taken to lie within this bound when integrability is proved."""
 
 
-def is_integrable(h: sp.Expr, variance: arb | None = None) -> bool:
-    """Whether E|h(sqrt(v) Z)| < infinity (v = 1 unless given) is proved, for all parameters within +-1000."""
-    limit = arb("0.5") / (variance if variance is not None else arb(1))
+def require_integrable(h: sp.Expr) -> None:
+    """Raise unless E|h(Z)| < infinity is proved, for all parameters within +-1000, at the current flint precision.
+
+    `DomainError` when the growth found is too fast, `NoClosedForm` when no rule bounds h.
+    """
     parameters = {s: acb(arb(0, _LARGEST_PARAMETER)) for s in h.free_symbols if token_index(s) is None}
+    _require_light_tails(h, GrowthReader(parameters).growth(h))
+
+
+def is_integrable(h: sp.Expr) -> bool:
+    """Whether `require_integrable` finds a proof."""
     try:
-        bound = GrowthReader(parameters).growth(h)
+        require_integrable(h)
     except (NoClosedForm, DomainError):
         return False
-    return all(factor.quadratic < limit for term in bound for factor in term.factors.values())
+    return True
+
+
+def _require_light_tails(h: sp.Expr, bound: Bound) -> None:
+    for term in bound:
+        for symbol, factor in term.factors.items():
+            if not factor.quadratic < arb("0.5"):
+                raise DomainError(
+                    f"{h} is not proved integrable: its bound grows like exp({factor.quadratic} {symbol}^2), "
+                    "and the Gaussian density allows coefficients below 1/2"
+                )
 
 
 def _hermite_magnitudes(order: int) -> list[int]:
@@ -294,13 +311,7 @@ def truncation(
     Raises `DomainError` when the growth found does not prove integrability.
     """
     bound = GrowthReader(parameters or {}).growth(h)
-    for term in bound:
-        for symbol, factor in term.factors.items():
-            if not factor.quadratic < arb("0.5"):
-                raise DomainError(
-                    f"{h} is not proved integrable: its bound grows like exp({factor.quadratic} {symbol}^2), "
-                    "and the Gaussian density allows coefficients below 1/2"
-                )
+    _require_light_tails(h, bound)
     hermite = {symbol: _hermite_magnitudes(weights.get(symbol, 0)) for symbol in means}
     radius = 6
     while radius <= _LARGEST_BOX:

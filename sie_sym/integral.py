@@ -11,17 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import sympy as sp
-from flint import acb, arb
 
 from sie_sym.balls import working_precision
 from sie_sym.errors import DomainError
-from sie_sym.functions import sigmoid, token, token_index
+from sie_sym.functions import sigmoid, token
 from sie_sym.gaussian import GaussianExpectation
-from sie_sym.growth import truncation
+from sie_sym.growth import require_integrable
 from sie_sym.symmetry import parity
-
-_LARGEST_PARAMETER = 1000
-"""Parameters are taken to lie within this bound when square-integrability is proved."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +60,8 @@ class Integral:
         return self.integrand.xreplace({token(l): self._scale * token(l) for l in range(1, self.size + 1)})
 
     def _require_integrable(self, h: sp.Expr) -> None:
-        names = sorted((s for s in h.free_symbols if token_index(s) is None), key=str)
         with working_precision(64):
-            box = {s: acb(arb(0, _LARGEST_PARAMETER)) for s in names}
-            means = {token(l): arb(0) for l in range(1, self.size + 1)}
-            scaled = h.xreplace({token(l): self._scale * token(l) for l in range(1, self.size + 1)})
-            truncation(scaled, {}, means, arb(1), box)
+            require_integrable(h.xreplace({token(l): self._scale * token(l) for l in range(1, self.size + 1)}))
 
     @cached_property
     def square_integrable(self) -> bool:
