@@ -7,6 +7,7 @@ own, without pyplot and its global state.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,7 +182,9 @@ def draw_contours(figure: Figure, axes: Axes, loss: LossFunction, *, bar: bool =
     if bar:
         shown = figure.colorbar(filled, ax=axes, shrink=0.85, pad=0.03, ticks=levels[:: max(1, len(levels) // 7)])
         shown.ax.set_title("$R$", pad=6)
-        shown.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+        # Digits enough to tell neighbouring ticks apart.
+        places = max(0, 1 - math.floor(math.log10(float(np.median(np.diff(shown.get_ticks()))))))
+        shown.ax.yaxis.set_major_formatter(lambda value, _: f"{value:.{places}f}")
         shown.outline.set_visible(False)
 
 

@@ -48,8 +48,9 @@ def phases_figure(
     draw_phases(axes, a, omega, phase_labels(a, omega))
     _draw_boundaries(axes, a)
     for x, y, name in points:
-        axes.plot(x, y, "o", ms=7, color=PATH, mec="white", mew=1.2, zorder=6)
-        axes.annotate(name, (x, y), (9, -4), textcoords="offset points", color=INK, fontsize=9, zorder=7, bbox=_halo())
+        axes.plot(x, y, "o", ms=7, color=PATH, mec="white", mew=1.2, zorder=6, clip_on=False)
+        offset, side = ((-10, -4), "right") if x > 0.9 else ((4, -18), "left")
+        axes.annotate(name, (x, y), offset, textcoords="offset points", ha=side, bbox=_halo(), zorder=7, **_TEXT)
     if mark is not None and 0.7 <= mark <= 1:
         axes.axvline(mark, color=PATH, lw=1.2, zorder=4)
         axes.annotate(f"$a = {mark:g}$", (mark, 0.4), (-4, 6), textcoords="offset points", ha="right", color=PATH)

@@ -108,7 +108,7 @@ def draw_minima(axes: Axes, found: list[Minimum]) -> None:
         if group:
             axes.plot(
                 [x.eps for x in group], [x.m for x in group], "*", ms=14, mfc=face, mec=PATH, mew=1.3, zorder=6,
-                clip_on=False, linestyle="none", label=f"{name}: $R = {group[0].value:.5g}$",
+                clip_on=False, linestyle="none", label=f"{name}: $R = {group[0].value:.6g}$",
             )  # fmt: skip
 
 
