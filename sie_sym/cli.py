@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from sie_sym.cli_check import check
+from sie_sym.cli_derive import derive
 from sie_sym.cli_dynamics import gain, sgd
 from sie_sym.cli_options import Question, model_options, output_options, point, target_options
 from sie_sym.cli_output import emit
@@ -237,7 +239,7 @@ def targets(as_json: bool) -> None:
     emit(targets_answer(named_targets()), as_json, False, None)
 
 
-for command in (sgd, gain, sweep):
+for command in (sgd, gain, check, sweep, derive):
     main.add_command(command)
 
 __all__ = ["main"]

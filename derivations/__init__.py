@@ -1,0 +1,23 @@
+"""The results of arXiv:2506.02651 as executable pages, one a file: `sie-sym derive` runs them.
+
+Each page states its claims with the number of the equation or theorem, derives them from definitions, checks them by an
+independent route and says how they come out.  `ORDER` is the order of the paper.
+"""
+
+ORDER = (
+    "hermite_expansion",
+    "sie_examples",
+    "closed_form_loss",
+    "flatness_and_lemma_1",
+    "normalisation_of_figure_2",
+    "theorem_1",
+    "theorem_2_gain",
+    "positional_semantic",
+    "linear_attention_is_tied",
+    "lemma_5",
+    "proposition_2",
+    "injected_encoding",
+    "alternative_F3",
+    "frobenius_vs_squared",
+    "quadrature_thresholds",
+)
