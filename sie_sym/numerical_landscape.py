@@ -230,7 +230,8 @@ def _along_m(origin: _Origin, curvature: Array) -> Escape:
     b_j^T H_pp^{-1} b_j m^{2j}/2, j the lowest order with b_j != 0.
     """
     k = _first_power(origin, 3)
-    top = origin.order if k is None else k
+    # A polynomial target has no powers of m beyond the table.
+    top = k or (2 * origin.order if origin.table.target_tail == 0 else origin.order)
     bend: tuple[int, Array] | None = None
     for j in range(2, top // 2 + 1):
         slope = np.array([origin.derivative(j, i) for i in range(origin.rank)]).reshape(-1, 2) / _factorial(j)

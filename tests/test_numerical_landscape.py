@@ -36,7 +36,20 @@ CASES = {
     "order one": ("z1 + z2 + z1*z2", formula_model(parse_formula("(1 + z1)*(1 + z2)"), 2).with_encoding([[1, -1]])),
     "order three": ("He(3,z1)", formula_model(parse_formula("He(3,z1) + z2^2"), 2)),
     "order four": ("He(4,z1)", formula_model(parse_formula("He(4,z1)"), 2)),
-    "bending valley": ("He(2,z1) + 3", formula_model(parse_formula("z1^2*z2 + 2*z2"), 2).with_encoding([[0, 1]])),
+    # R = 4 - 4 m^2 eps + 2 eps^2 + q m^4, q = -48 b c: on the valley eps = m^2 it is 4 + (q - 2) m^4
+    "a bending valley": ("He(2,z1)", formula_model(parse_formula("He(2,z1)*z2"), 2).with_encoding([[0, 1]])),
+    "a valley that bends enough": (
+        "He(2,z1) - He(4,z1)/60",
+        formula_model(parse_formula("He(2,z1)*z2 + He(4,z1)"), 2).with_encoding([[0, 1]]),
+    ),
+    "a valley that bends too little": (
+        "He(2,z1) - He(4,z1)/16",
+        formula_model(parse_formula("He(2,z1)*z2 + He(4,z1)"), 2).with_encoding([[0, 1]]),
+    ),
+    "a valley that bends first": (
+        "He(2,z1) - He(6,z1)",
+        formula_model(parse_formula("He(2,z1)*z2 + He(6,z1)"), 2).with_encoding([[0, 1]]),
+    ),
     "a strict minimum": ("-He(2,z1)", formula_model(parse_formula("z1^2"), 2).with_encoding([[1, 0]])),
 }
 
@@ -52,9 +65,15 @@ def test_it_is_the_proved_landscape(case: str) -> None:
     assert (found.escape.order, found.escape.kind) == (proved.escape.order, proved.escape.kind)
     assert found.visible.exponent == proved.visible.exponent
     assert found.evidence is Evidence.NUMERICAL
-    if proved.escape.direction is not None and found.escape.direction is not None and proved.escape.order != 4:
+    if proved.escape.direction is not None:
         here, there = ([float(x) for x in e.direction or ()] for e in (found.escape, proved.escape))
         assert abs(np.dot(here, there)) == pytest.approx(1, abs=1e-9)
+
+
+def test_the_valleys_bend() -> None:
+    reasons = [of(*CASES[case]).escape.reason for case in CASES if "bend" in case]
+    falls = ["R falls as -2 m^4", "R falls as -1.2 m^4", "R rises as 1 m^4", "R falls as -2 m^4"]
+    assert [fall in reason for fall, reason in zip(falls, reasons, strict=True)] == [True] * 4
 
 
 @pytest.mark.parametrize("case", CASES)
