@@ -40,12 +40,14 @@ def check(
     conventions: Conventions = OURS,
     latex: bool = False,
     order: int = DEFAULT_ORDER,
+    values: Mapping[sp.Symbol, sp.Expr] | None = None,
 ) -> Verdict:
     """Audit a claim (`audit_claims` has its grammar) about a target and a model, or an untied network's loss.
 
     Inequalities hold on the whole domain (|m| <= 1, m^2 + |eps|^2 <= 1, all real parameters); `!=` says that two sides
     are not identically equal; `~` that our value rounds to a decimal or is cut to it.  Infinite sums are cut at
-    `order` with their bound.  Raises `FormulaError` for what is no claim, and where the toolkit's own functions raise.
+    `order` with their bound; parameters that the claim reads have the `values` that target and model were given.
+    Raises `FormulaError` for what is no claim, and where the toolkit's own functions raise.
 
     >>> from sie_sym.functions import He, token
     >>> from sie_sym.model import linear_attention
@@ -55,6 +57,10 @@ def check(
     ('refuted', 4*m**2, 'L^{-k/2} or 1/k! or 1/k')
     """
     parsed = parse_claim(claim, latex=latex, tokens=target.tokens)
+    if values:
+        parsed = replace(parsed, formula=parsed.formula.subs(values))
+        if parsed.formula.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
+            raise FormulaError(f"the claim {claim.strip()[:60]!r} is no real number at the parameters given")
     if isinstance(model, Model):
         model = _reduced(model, conventions.reduction)
     subject = Subject(target, model, order)

@@ -394,6 +394,13 @@ class Question:
 
     # ---- parameters -------------------------------------------------------------------------------
 
+    @property
+    def values(self) -> dict[sp.Symbol, sp.Expr]:
+        """The parameters that were given values."""
+        import sympy as sp
+
+        return {sp.Symbol(name, real=True): value for name, value in self._values.items()}
+
     @cached_property
     def _values(self) -> dict[str, sp.Expr]:
         return assignments(self.parameters, "--param")
