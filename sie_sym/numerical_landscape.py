@@ -26,6 +26,9 @@ from sie_sym.numerical_loss import NumericalLoss
 from sie_sym.quadrature import Array
 from sie_sym.spectral_loss import SpectralLoss
 
+_ROUNDING = 64 * float(np.finfo(float).eps)
+"""Of an inner product on a grid, relative to the norms of its factors."""
+
 
 @dataclass(frozen=True, eq=False)
 class NumericalLandscape:
@@ -96,6 +99,12 @@ class _Origin:
         self.table = table
         self.rank = table.frame.shape[1]
         self.order = table.order
+        norms = table.target_norm2 * _at_zero(table.model_norm2, ())[0]
+        self.rounding = _ROUNDING * float(np.sqrt(max(norms, 0.0)))
+
+    def _overlap_error(self, k: int) -> float:
+        """Of a_k: two grids may agree by symmetry where each is only right to the rounding of its sums."""
+        return float(self.table.overlap_error[k]) + self.rounding
 
     def derivative(self, m_order: int, *axes: int) -> tuple[float, float]:
         """The derivative of R, `m_order` times in m and once for each of `axes` in p, and its error."""
@@ -106,7 +115,7 @@ class _Origin:
         size = _factorial(m_order)
         overlap, error = _at_zero(self.table.overlap[..., m_order], axes)
         value = -2.0 * size * overlap
-        error = 2.0 * size * (error + _growth(self.table.overlap, axes) * float(self.table.overlap_error[m_order]))
+        error = 2.0 * size * (error + _growth(self.table.overlap, axes) * self._overlap_error(m_order))
         if m_order == 0 and axes:
             norm, norm_error = _at_zero(self.table.model_norm2, axes)
             value += norm
@@ -116,7 +125,7 @@ class _Origin:
     def power(self, k: int) -> tuple[float, float]:
         """-2 a_k(0), the coefficient of m^k in R(m, 0), and its error."""
         overlap, error = _at_zero(self.table.overlap[..., k], ())
-        return -2.0 * overlap, 2.0 * (error + float(self.table.overlap_error[k]))
+        return -2.0 * overlap, 2.0 * (error + self._overlap_error(k))
 
     def gradient(self) -> tuple[Array, Array]:
         """The slopes in (m, p)."""

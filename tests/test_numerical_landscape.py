@@ -121,8 +121,10 @@ def test_three_tokens_by_monte_carlo() -> None:
     assert (found.escape.kind, found.escape.order, found.evidence) == ("semantic", 2, Evidence.NUMERICAL)
 
 
-def test_what_is_flat_within_its_error_is_undecided() -> None:
-    found = of("z1 + z2", softmax(2, "trace"))  # phi is even: R is constant, but numbers cannot prove it
+@pytest.mark.parametrize("tokens", [2, 3, 4])
+def test_what_is_flat_within_its_error_is_undecided(tokens: int) -> None:
+    # phi is even: R is constant, but numbers cannot prove it, and their rounding is no slope
+    found = of("z1 + z2", softmax(tokens, "trace"), tokens)
     assert found.evidence is Evidence.UNDECIDED
     assert found.escape.order is None
     assert not found.escape.proved
