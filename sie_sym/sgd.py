@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import astuple, replace
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 
@@ -37,6 +39,8 @@ from sie_sym.replicas import (
 __all__ = ["SGDResult", "SGDSettings", "plain_sgd", "plain_step", "run_sgd"]
 
 _WORTH_A_STOP = 1 << 24  # normals between two stops of all workers, a fraction of a second
+_STEPS_TO_A_STOP = 20_000  # a second or so of few replicas: what a checkpoint waits for
+_MOST_STOPS = 1_000_000
 _DRAWS = 1 << 16  # normals drawn at once: they stay in the second-level cache
 
 
@@ -53,8 +57,8 @@ def run_sgd(
 
     `workers` threads share the blocks.  `checkpoint` names a file that is rewritten at most every
     `checkpoint_seconds` and at the end; if it exists the run continues from it, to the same bits as without
-    the interruption.  `progress(step, steps)` is called up to a hundred times and at the recorded steps;
-    what it raises stops the run.
+    the interruption.  `progress(step, steps)` is called every 20 000 steps or more often, and at the
+    recorded steps; what it raises stops the run.
 
     Precision: an overlap x moves by increments of order gamma/d, each rounded at 1e-16 |x| without bias.
     Where gamma/d is itself below 1e-16 an overlap of order one stands still: take a larger rate.
@@ -78,7 +82,7 @@ def run_sgd(
     recorded = settings.recorded_steps
     positions = {int(step): position for position, step in enumerate(recorded)}
     work = settings.steps * settings.runs * normal_rows(fields, settings.batch)
-    parts = max(1, min(100, work // _WORTH_A_STOP))
+    parts = max(1, min(100, work // _WORTH_A_STOP), min(_MOST_STOPS, settings.steps // _STEPS_TO_A_STOP))
     stops = np.unique(np.concatenate((recorded, np.linspace(0, settings.steps, parts + 1).astype(np.int64))))
     step = 0
     path = Path(checkpoint) if checkpoint is not None else None
@@ -91,12 +95,13 @@ def run_sgd(
         for block in blocks:
             block.note(0)
     saved = time.monotonic()
-    with ThreadPoolExecutor(workers) as pool:
+    ended = Event()
+    with ThreadPoolExecutor(workers) as pool, _set_at_the_end(ended):
         for stop in map(int, stops[stops > step]):
             first, count = step, stop - step
 
             def go(block: Block, first: int = first, count: int = count) -> None:
-                _run_block(fields, settings, advance, block, first, count)
+                _run_block(fields, settings, advance, block, first, count, ended)
 
             list(pool.map(go, blocks))
             step = stop
@@ -111,12 +116,25 @@ def run_sgd(
     return summary(fields, settings, blocks)
 
 
-def _run_block(fields: Fields, settings: SGDSettings, advance: Advance, block: Block, step: int, count: int) -> None:
+@contextmanager
+def _set_at_the_end(event: Event) -> Iterator[None]:
+    """The pool waits for its threads, also on Ctrl-C: they watch this event."""
+    try:
+        yield
+    finally:
+        event.set()
+
+
+def _run_block(
+    fields: Fields, settings: SGDSettings, advance: Advance, block: Block, step: int, count: int, ended: Event
+) -> None:
     # Draws are consumed in the order of the steps: how many are made at once changes nothing.
     rows, columns, runs = normal_rows(fields, settings.batch), chains(fields), block.m.shape[1]
     chunk = max(1, min(count, _DRAWS // (rows * runs)))
     normals, lengths = np.empty((chunk, rows, runs)), np.empty((chunk, columns, runs))
     for start in range(0, count, chunk):
+        if ended.is_set():
+            return
         size = min(chunk, count - start)
         block.draws.fill(step + start, normals[:size], lengths[:size])
         advance(block.m, block.eps, block.recovery, normals[:size], lengths[:size], step + start)

@@ -147,6 +147,26 @@ def test_sgd_refuses(options: tuple[str, ...], said: str) -> None:
     assert said in refusal("sgd", *ENCODED, *SHORT, *options)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for a child process")
+def test_ctrl_c_ends_a_run_of_hours_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "run.npz"
+    source = (
+        "import sie_sym.sgd as sgd\n"
+        "run = sgd._run_block\n"
+        "def announced(*arguments):\n    print('running', flush=True)\n    run(*arguments)\n"
+        "sgd._run_block = announced\n"
+        "from sie_sym.cli import main\nimport sys\nmain(sys.argv[1:])"
+    )
+    hours = ("--dimension", "1e6", "--rate", ".01", "--steps", "1e9", "--runs", "50", "--checkpoint", str(file))
+    call = [sys.executable, "-c", source, "sgd", *ENCODED, *hours]
+    process = subprocess.Popen(call, cwd=ROOT, stdout=-1, stderr=-1, text=True, preexec_fn=hear_ctrl_c)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (130, "sie-sym: interrupted\n")
+
+
 def test_progress_is_for_terminals_only(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
