@@ -130,9 +130,10 @@ def loss(
     \b
     Example: sie-sym loss --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,-1 --at m=.3,eps=.2
     """
+    from sie_sym.cli_numbers import NumericalQuestion
     from sie_sym.cli_output import loss_answer
 
-    question = Question(**texts)
+    question = NumericalQuestion(**texts)
     if plot is not None:
         from sie_sym.plot import check_path
         from sie_sym.plot_surface import plot_surface
@@ -154,8 +155,9 @@ def hessian(as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> 
     Example: sie-sym hessian --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2
     """
     from sie_sym.cli_landscape import landscape_answer
+    from sie_sym.cli_numbers import NumericalQuestion
 
-    emit(landscape_answer(Question(**texts)), as_json, as_latex, output)
+    emit(landscape_answer(NumericalQuestion(**texts)), as_json, as_latex, output)
 
 
 @main.command(short_help="Integrate the flow of the overlaps from a start.")
@@ -178,6 +180,7 @@ def flow(
     Example: sie-sym flow --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2 \\
                  --start m=.01,eps=.3 --time 2 --plot flow.png
     """
+    from sie_sym.cli_numbers import NumericalQuestion
     from sie_sym.cli_output import flow_answer
     from sie_sym.flow import gradient_flow
 
@@ -185,7 +188,7 @@ def flow(
         from sie_sym.plot import check_path
 
         check_path(plot)
-    question = Question(**texts)
+    question = NumericalQuestion(**texts)
     question.require_numbers()
     states = [float(value) for value in point(start, question.model.statistics, "--start").values()]
     numbers = question.numbers

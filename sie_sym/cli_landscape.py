@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from sie_sym.cli_output import Answer, Row, target_rows
 
 if TYPE_CHECKING:
-    from sie_sym.cli_options import Question
+    from sie_sym.cli_numbers import NumericalQuestion
     from sie_sym.landscape import Landscape
     from sie_sym.numerical_landscape import NumericalLandscape
 
 
-def landscape_answer(question: Question) -> Answer:
+def landscape_answer(question: NumericalQuestion) -> Answer:
     """The command `hessian`."""
     from sie_sym.landscape import Landscape
 
@@ -85,7 +85,7 @@ def _numerical(found: NumericalLandscape) -> Parts:
     return gradient, hessian, errors
 
 
-def _visibility_note(question: Question, found: Landscape | NumericalLandscape) -> str | None:
+def _visibility_note(question: NumericalQuestion, found: Landscape | NumericalLandscape) -> str | None:
     """What the exponent of the target says that the model does not see (Prop. 1 needs a rich model)."""
     from sie_sym.errors import NoClosedForm
     from sie_sym.exponents import information_exponent

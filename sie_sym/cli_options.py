@@ -5,7 +5,7 @@ Nothing here imports SymPy before a command runs: `sie-sym --help` answers at on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -17,11 +17,7 @@ from sie_sym.errors import FormulaError, SieSymError
 if TYPE_CHECKING:
     import sympy as sp
 
-    from sie_sym.landscape import Landscape
     from sie_sym.model import Model
-    from sie_sym.numeric import LossFunction
-    from sie_sym.numerical_landscape import NumericalLandscape
-    from sie_sym.numerical_loss import NumericalLoss
     from sie_sym.population_loss import PopulationLoss
     from sie_sym.target import Target
 
@@ -33,8 +29,6 @@ ACTIVATIONS = {
     "relu": "relu(u)", "erf": "erf(u)", "square": "u^2", "identity": "u", "tanh": "tanh(u)", "sigmoid": "sigmoid(u)",
 }  # fmt: skip
 MOST_TOKENS = 100_000
-MOST_TABULATED = 5
-"""Losses that keep integrals have their numbers from tables up to this many tokens."""
 
 _TARGET = (
     click.option("-g", "--target", "target_text", required=True, metavar="FORMULA|@NAME", help="The target g(z1..zL)."),
@@ -191,108 +185,6 @@ class Question:
         from sie_sym.population_loss import DEFAULT_ORDER, population_loss
 
         return population_loss(self.target, self.model, DEFAULT_ORDER if self.order is None else self.order)
-
-    @cached_property
-    def coupled(self) -> int:
-        """The most tokens that an integral without closed form couples in the target or in the model, 0 without any."""
-        from sie_sym.gaussian import GaussianExpectation
-        from sie_sym.weierstrass import weierstrass_transform
-
-        components = (*self.target.components, *self.model.components)
-        transforms = [weierstrass_transform(component) for component in components]
-        open_ones = (transform.expression() for transform in transforms if not transform.is_closed)
-        nodes = (node for expression in open_ones for node in expression.atoms(GaussianExpectation))
-        return max((len(node.tokens) for node in nodes), default=0)
-
-    @cached_property
-    def degree(self) -> int | None:
-        """The degree of a polynomial target."""
-        from sie_sym.expansion import HermiteExpansion
-
-        return HermiteExpansion.of(self.target.components, self.target.tokens).degree
-
-    def value(self, at: Mapping[sp.Symbol, sp.Expr]) -> tuple[float, float, bool]:
-        """R at a point, a bound or an estimate of its error, and whether it is a proved bound."""
-        from sie_sym.gaussian import GaussianExpectation
-
-        self.require_numbers()
-        tabulated = self.coupled > 2 or (self.coupled == 2 and self.target.tokens <= MOST_TABULATED)
-        if not tabulated:
-            nodes = self.loss.expression.atoms(GaussianExpectation)
-            tabulated = any(len(node.tokens) > 1 for node in nodes) and self.target.tokens <= MOST_TABULATED
-        if not tabulated:
-            return *self.loss.value(at), True
-        # Enclosures of integrals over two tokens take seconds each; over more there are none.
-        where = [float(value) for value in at.values()]
-        return float(self.table.value(*where)), float(self.table.error(*where)), False
-
-    @cached_property
-    def table(self) -> NumericalLoss:
-        """The loss as a table over (m, eps), by quadrature of g and phi."""
-        from sie_sym.errors import TruncationError
-        from sie_sym.numerical_loss import tabulated_loss
-
-        self.require_numbers()
-        if self.target.tokens > MOST_TABULATED:
-            raise TruncationError(
-                f"the loss keeps Gaussian integrals and has {self.target.tokens} tokens: its numbers are tabulated "
-                f"for at most {MOST_TABULATED} tokens: pass --tokens {MOST_TABULATED} or fewer"
-            )
-        return tabulated_loss(self.target, self.model)
-
-    @cached_property
-    def numbers(self) -> LossFunction:
-        """The loss as float64 functions: its closed form, a table where it keeps integrals, else their digits."""
-        from sie_sym.gaussian import GaussianExpectation
-        from sie_sym.measure import measure
-        from sie_sym.numeric import NumericLoss, numeric_loss
-
-        self.require_numbers()
-        if self.coupled > 1 or (self.coupled and self.target.tokens <= MOST_TABULATED):
-            return self.table
-        nodes = self.loss.expression.atoms(GaussianExpectation)
-        if not nodes:
-            return numeric_loss(self.loss)
-        if self.target.tokens <= MOST_TABULATED or any(node.free_symbols for node in nodes):
-            return self.table
-        import sympy as sp
-
-        digits = {node: sp.Float(measure(node).value, 17) for node in nodes}
-        return NumericLoss(self.loss.expression.xreplace(digits), self.loss.statistics)
-
-    @cached_property
-    def noise(self) -> sp.Expr:
-        """V(m, eps) of a finite learning rate."""
-        from sie_sym.errors import NoClosedForm
-        from sie_sym.gaussian import GaussianExpectation
-        from sie_sym.gradient_noise import gradient_noise
-
-        expression = None if self.coupled > 1 else gradient_noise(self.loss).expression
-        if expression is None or expression.has(GaussianExpectation):
-            raise NoClosedForm(
-                "--rate needs the gradient noise V in closed form, which this model does not have: "
-                "leave out --rate (gradient flow)"
-            )
-        return expression
-
-    def landscape(self) -> Landscape | NumericalLandscape:
-        """The landscape at initialization, proved where its integrals couple at most two tokens."""
-        from sie_sym.gaussian import ENCLOSED_TOKENS, GaussianExpectation
-        from sie_sym.landscape import landscape
-        from sie_sym.numerical_landscape import numerical_landscape
-        from sie_sym.population_loss import population_loss
-
-        if self.coupled > ENCLOSED_TOKENS:
-            return numerical_landscape(self.table)
-        if self.coupled > 1 and self.order is None:
-            # A few powers of m decide most escapes, and each more is a table of integrals.
-            found = landscape(population_loss(self.target, self.model, 2))
-            if found.escape.proved:
-                return found
-        nodes = self.loss.expression.atoms(GaussianExpectation)
-        if any(len(node.tokens) > ENCLOSED_TOKENS for node in nodes) and self.target.tokens <= MOST_TABULATED:
-            return numerical_landscape(self.table)
-        return landscape(self.loss)
 
     def require_numbers(self) -> None:
         """Raise `SieSymError` if parameters are left free."""

@@ -20,7 +20,7 @@ from sie_sym.errors import SieSymError, TruncationError
 if TYPE_CHECKING:
     import sympy as sp
 
-    from sie_sym.cli_options import Question
+    from sie_sym.cli_numbers import NumericalQuestion
     from sie_sym.expansion import HermiteExpansion
     from sie_sym.exponents import InformationExponent
     from sie_sym.flow import Flow
@@ -213,7 +213,7 @@ def expansion_answer(target: Target, expansion: HermiteExpansion, order: int) ->
     return Answer(data, [*rows, *_when(expansion.conditions)], (table,))
 
 
-def loss_answer(question: Question, at: Mapping[sp.Symbol, sp.Expr] | None, drawn: bool = False) -> Answer:
+def loss_answer(question: NumericalQuestion, at: Mapping[sp.Symbol, sp.Expr] | None, drawn: bool = False) -> Answer:
     """The command `loss`.
 
     An infinite sum of integrals over several tokens takes long to write out and nobody to read: a value or a picture
@@ -256,7 +256,7 @@ def loss_answer(question: Question, at: Mapping[sp.Symbol, sp.Expr] | None, draw
     return Answer(data, [*rows, ("evidence", evidence.value)], () if loss is None else (loss,))
 
 
-def flow_answer(flow: Flow, question: Question, rate: float) -> Answer:
+def flow_answer(flow: Flow, question: NumericalQuestion, rate: float) -> Answer:
     """The command `flow`: its equations where they have a closed form."""
     from sie_sym.latex import FlowEquation
 

@@ -50,6 +50,8 @@ def minima(loss: LossFunction | SpectralLoss, gram: ArrayLike | None = None, *, 
     radius = np.linspace(1, 0, resolution + 1)[:-1]
     points = radius * np.stack([np.cos(angle), np.sin(angle)])[..., None]
     values = _at(loss.value, root, points)
+    if float(np.ptp(values)) <= 1e-13 * float(np.abs(values).max()):
+        return []  # constant: no point is lower than another
     lower = np.ones(values.shape, dtype=bool)
     for step in (1, -1):
         lower &= values <= np.roll(values, step, axis=0)

@@ -33,7 +33,7 @@ LINES = (
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents audit",
     "derivation ledger",
     "latex_printer tables typeset typeset_numbers latex plot plot_surface plot_phases report",
-    "cli_options cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli __main__",
+    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 

@@ -72,7 +72,7 @@ def test_the_closed_form_is_written_where_it_is_finite() -> None:
     found = answer("loss", *PAIR, *TRACE, *OPPOSITE, "--at", "m=.3,eps=.2")
     assert "m**2" in found["loss"]
     assert "loss_omitted" not in found
-    # E |g - phi|^2 by a trapezoid rule: E g^2 = 4, E phi^2 and -2 m^2 <C_2(g), C_2(phi_e)>/2 = -2 m^2 E phi_e (He_2 + He_2)
+    # by a trapezoid rule: E g^2 = 4, E phi^2, and -2 m^2 <C_2(g), C_2(phi_e)>/2 = -2 m^2 E phi_e (He_2 + He_2)
     z1, z2, weight = normal_grid()
     x, y = z1 + 0.2, z2 - 0.2
     phi = 1 / (1 + np.exp(-x * (x - y))) + 1 / (1 + np.exp(-y * (y - x)))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from conftest import ROOT
 
 pytest.importorskip("matplotlib")
 
@@ -17,11 +15,7 @@ NAMES = ("figure_1", "figure_2", "figure_4", "figure_5_left", "figure_6", "figur
 
 
 def page(name: str) -> ModuleType:
-    sys.path.insert(0, str(ROOT / "derivations"))
-    try:
-        return importlib.import_module(name)
-    finally:
-        sys.path.pop(0)
+    return importlib.import_module(f"derivations.{name}")
 
 
 def check(name: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def shown_commands() -> Iterator[tuple[str, str]]:
 
 
 def test_the_readme_shows_commands() -> None:
-    assert len(list(shown_commands())) == 3
+    assert len(list(shown_commands())) == 5
 
 
 @pytest.mark.parametrize(("command", "output"), [*shown_commands()])
