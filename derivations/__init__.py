@@ -17,7 +17,7 @@ ORDER = (
     "lemma_5",
     "proposition_2",
     "injected_encoding",
-    "alternative_F3",
+    "alternative_f3",
     "frobenius_vs_squared",
     "quadrature_thresholds",
 )

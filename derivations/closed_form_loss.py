@@ -76,9 +76,8 @@ def _exponentials() -> Claim:
     series = sp.summation((m * a * b) ** k / sp.factorial(k), (k, 0, sp.oo)) * sp.exp((a**2 + b**2) / 2 + b * e)
     # E exp(a z* + b z) of a Gaussian: the exponent of its variance a^2 + b^2 + 2 m a b
     direct = sp.exp((a**2 + b**2 + 2 * m * a * b) / 2 + b * e)
-    cut = population_loss(
-        Target.of(sp.exp(a * token(1))), formula_model(sp.exp(b * token(1)), 1).with_encoding([[sp.Integer(1)]]), order=3
-    )
+    model = formula_model(sp.exp(b * token(1)), 1).with_encoding([[sp.Integer(1)]])
+    cut = population_loss(Target.of(sp.exp(a * token(1))), model, order=3)
     mm, eps = cut.statistics
     terms = [
         sp.diff(cut.expression, mm, j).subs(mm, 0) + 2 * sp.diff(direct, m, j).subs({m: 0, e: eps}) for j in range(1, 4)
@@ -104,7 +103,7 @@ def _bound() -> Claim:
         error = sp.Abs((cut.expression - exact).subs(m, point))
         holds = holds and decide_sign(error) == 1 and decide_sign(cut.bound.subs(m, point) - error) == 1
     return PAGE.claim(
-        "the truncated loss of erf against erf lies within 2 |m|^{K+1} sqrt(tail tail), K = 1, 4, 9, m = 1/3, 9/10, -1/2",
+        "the cut loss of erf against erf lies within 2 |m|^{K+1} sqrt(tail tail); K = 1, 4, 9, m = 1/3, 9/10, -1/2",
         holds,
         "balls around the difference to Sheppard's arcsine formula",
         evidence=Evidence.ENCLOSED,

@@ -90,7 +90,7 @@ def _functions_without_polynomials() -> Claim:
                 ours = measure(expansion.coefficient(sparse(alpha))[0].value).value
                 worst = max(worst, float(np.abs(grid.coefficient(alpha)[0] - ours)))
     return PAGE.claim(
-        "the derivatives of G h agree with E[h He_alpha] to order 5 for products of erf, cos, exp, tanh and polynomials",
+        "the derivatives of G h are E[h He_alpha] to order 5 for products of erf, cos, exp, tanh and polynomials",
         worst < 1e-9,
         f"trapezoid sums over h itself on three grids; largest difference {worst:.0e}",
         evidence=Evidence.NUMERICAL,

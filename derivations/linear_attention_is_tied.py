@@ -66,7 +66,10 @@ def _linear() -> Claim:
     for tokens in range(1, 9):
         z = [token(l) for l in range(1, tokens + 1)]
         reduced = sp.Add(*(a * b for a in z for b in z)) / tokens
-        (linear,), (tied,) = linear_attention(tokens).components, tied_network(tokens, ACTIVATION_VARIABLE**2).components
+        (linear,), (tied,) = (
+            linear_attention(tokens).components,
+            tied_network(tokens, ACTIVATION_VARIABLE**2).components,
+        )
         differences += [sp.expand(linear - reduced), sp.expand(tied - reduced)]
     return PAGE.claim(
         "(1/L) sum_ij (z z^T)_ij = sigma((1/sqrt L) sum_l z_l) with sigma(u) = u^2",

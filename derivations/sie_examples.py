@@ -24,7 +24,15 @@ from sie_sym.weierstrass import weierstrass_transform
 PAGE = Page("sie_examples", "Def. 2", "the information exponents of the examples")
 EXPECTED = ("proved", "proved", "proved", "proved", "confirmed numerically")
 
-STATED = {"product": 2, "hermite-pairs": 4, "hermite-product": 6, "he3": 3, "fig2": 4, "difference": 1, "sign-product": 3}
+STATED = {
+    "product": 2,
+    "hermite-pairs": 4,
+    "hermite-product": 6,
+    "he3": 3,
+    "fig2": 4,
+    "difference": 1,
+    "sign-product": 3,
+}
 """Exponents that the descriptions of the named targets state."""
 
 
