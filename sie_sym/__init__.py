@@ -37,7 +37,9 @@ _HOMES = {
     "gradient_noise": "GradientNoise gradient_noise stability_rate",
     "numeric": "NumericFunction NumericLoss numeric_function numeric_loss scalar_function",
     "numerical_loss": "NumericalLoss loss_function tabulated_loss",
+    "numerical_landscape": "NumericalLandscape numerical_landscape",
     "phase_diagram": "minima phase_boundaries phase_labels region",
+    "phase_regions": "PhaseLine phase_line",
     "gain": "Gain",
     "untied": "tied_loss untied_loss",
     "recovery": "recovery_times",
@@ -50,6 +52,8 @@ _HOMES = {
     "tables": "Coefficients",
     "latex": "FlowEquation latex latex_document",
     "plot": "plot_flow",
+    "plot_surface": "plot_surface",
+    "plot_phases": "plot_phases",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 
