@@ -53,14 +53,15 @@ def check(
     from sie_sym.population_loss import DEFAULT_ORDER
 
     conventions = _conventions(claim, he_normalised, coefficient_factor, loss_factor, claim_reduction, texts)
-    question, model = _subject(texts)
+    order = DEFAULT_ORDER if texts["order"] is None else texts["order"]
+    question, model = _subject(texts, order)
     verdict = audit(
         claim,
         question.target,
         model,
         conventions=conventions,
         latex=question.from_latex,
-        order=DEFAULT_ORDER if question.order is None else question.order,
+        order=order,
         values=question.values,
     )
     emit_plain(verdict_answer(verdict, question), as_json, output)
@@ -88,9 +89,8 @@ def _conventions(
     return Conventions("he" if he_normalised else "He", factor, scale, reduction)
 
 
-def _subject(texts: Mapping[str, Any]) -> tuple[Question, Model | NetworkLoss | None]:
+def _subject(texts: Mapping[str, Any], order: int) -> tuple[Question, Model | NetworkLoss | None]:
     """The question, and what its claim is about beside the target."""
-    from sie_sym.population_loss import DEFAULT_ORDER
     from sie_sym.untied import untied_loss
 
     if texts["model_text"] is None:
@@ -104,7 +104,7 @@ def _subject(texts: Mapping[str, Any]) -> tuple[Question, Model | NetworkLoss | 
     if model.injection:
         raise SieSymError(f"--inject {texts['inject'][:60]} does not apply to --model untied: it has none")
     assert model.activation is not None
-    return question, untied_loss(question.target, model.activation, order=question.order or DEFAULT_ORDER)
+    return question, untied_loss(question.target, model.activation, order=order)
 
 
 def verdict_answer(found: Verdict, question: Question) -> Answer:

@@ -25,7 +25,9 @@ from sie_sym.parse import parse_formula, parse_number
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss, population_loss
 from sie_sym.target import Target, tokens_of
 
-ACTIVATIONS = {"relu": "relu(u)", "erf": "erf(u)", "square": "u^2", "identity": "u", "tanh": "tanh(u)"}
+ACTIVATIONS = {
+    "relu": "relu(u)", "erf": "erf(u)", "square": "u^2", "identity": "u", "tanh": "tanh(u)", "sigmoid": "sigmoid(u)",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

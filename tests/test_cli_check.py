@@ -97,6 +97,15 @@ def test_an_undecided_claim_is_a_failed_check() -> None:
     assert found["counterexample"] is None
 
 
+def test_the_order_cuts_an_untied_loss_too() -> None:
+    # E relu^2 = 1/2 twice, and E z1 relu(u) = m1 / (2 sqrt(2)) is all that He_1 sees: R(0) = 1 + 1/2.
+    network = ("-g", "z1", "--tokens", "2", "--model", "untied", "--activation", "relu")
+    assert check(*network, "--order", "1", "--claim", "loss = 3/2 - m1/sqrt(2)")["verdict"] == "proved"
+    relu = ("-g", "relu(z1)", "--model", "untied", "--activation", "relu")
+    found = check(*relu, "--order", "1", "--claim", "loss = 1 - 1/pi - m1/2")
+    assert (found["ours"], found["verdict"]) == (found["claimed"], "undecided")
+
+
 def test_latex_claims() -> None:
     arguments = ("-g", r"\mathrm{He}_2(z_1) + \mathrm{He}_2(z_2)", "--from-latex", "--model", "linear-attention")
     assert check(*arguments, "--claim", r"$R(m) = 7 - 4 m^{2}$")["verdict"] == "proved"

@@ -19,6 +19,8 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT, hear_ctrl_c
 
+import sie_sym.cli_options
+import sie_sym.problem
 import sie_sym.sweep
 from sie_sym.cli import main
 from sie_sym.cli_dynamics import progress
@@ -303,6 +305,10 @@ def test_sweep_options_are_a_grid() -> None:
     )
     assert found == expected
     assert len(found) == 16
+
+
+def test_sweeps_know_the_activations_of_the_other_commands() -> None:
+    assert sie_sym.problem.ACTIVATIONS == sie_sym.cli_options.ACTIVATIONS
 
 
 def test_sweep_ranges() -> None:
