@@ -1,7 +1,8 @@
 r"""App. F.3: an alternative positional-semantic target whose global minimum moves smoothly, without transition.
 
 Claims (arXiv:2506.02651, App. F.3): target softmax_rows(v v^T), v = z* + omega c, with
-w* = sqrt(1 - omega^2) w_s + omega u, so that Gamma = [[1, omega], [omega, 1]]; the global minimum is w = w*, (m, eps) = (1, omega), for every omega.
+w* = sqrt(1 - omega^2) w_s + omega u, so that Gamma = [[1, omega], [omega, 1]]; the global minimum is w = w*,
+(m, eps) = (1, omega), for every omega.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def _domain() -> Claim:
         "Gamma = [[1, omega], [omega, 1]]; (m, eps) = (1, omega) lies on the boundary s^T Gamma^{-1} s = 1, at w = w*",
         all_zero([*(gram - expected), sp.cancel(form - 1), *(frame.T * star - s)]),
         "the Gram matrix of (w*, u)/d, symbolic omega",
-        formulas={"Gamma": expected},
+        formulas={"Gamma": sp.ImmutableMatrix(expected)},
     )
 
 

@@ -1,8 +1,8 @@
 r"""App. D: an encoding injected along w makes targets of odd exponent learnable; the displayed model does not.
 
 Claims (arXiv:2506.02651, App. D and Fig. 6): the encoding P_l = c_l w / sqrt d turns softmax(z z^T) into a model with
-odd Hermite tensors.  Substituting it gives softmax((z + c)(z + c)^T).  The displayed softmax(z z^T + c c^T) is even in z:
-all its odd tensors vanish, and it changes nothing.
+odd Hermite tensors.  Substituting it gives softmax((z + c)(z + c)^T).  The displayed softmax(z z^T + c c^T) is even in
+z: all its odd tensors vanish, and it changes nothing.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 r"""Fig. 2: the encoding speeds its target up only with the trace divided by sqrt L.
 
-Claims (arXiv:2506.02651, Fig. 2): g = 4/3 + He_4(z1) + 2 He_4(z2), L = 2, C = (1, -1), phi the reduced attention matrix.
+Claims (arXiv:2506.02651, Fig. 2): g = 4/3 + He_4(z1) + 2 He_4(z2), L = 2, C = (1, -1), phi the reduced attention.
 With the plain trace H_ee > 0: the order of flatness falls from 4 to 2, but the encoding does not help to escape.  With
 trace/sqrt(L), the reduction of the official code, H_ee < 0.
 """
@@ -63,7 +63,7 @@ def derive() -> list[Claim]:
         PAGE.claim(
             "with Red = trace the encoding opens a descent in eps (H_ee < 0)",
             None if signs[0] is None else signs[0] < 0,
-            f"H_ee = {values[0]:.10f}, a ball around two Gaussian integrals lies above 0: kappa = 2 from a rising direction",
+            f"H_ee = {values[0]:.10f}, a ball around two integrals lies above 0: kappa = 2 by a rising direction",
             evidence=Evidence.ENCLOSED,
         ),
         PAGE.claim(

@@ -1,8 +1,8 @@
 r"""Section 4 and App. F: the positional-semantic model, its Hessian and its phase diagram.
 
 Claims (arXiv:2506.02651, section 4, Figs. 4, 5, 13, App. F.1), target (1 - omega) s(z*) + omega A,
-s = softmax_rows(z z^T), A = softmax_rows(a^2 [[1, -1], [-1, 1]]), C = (1, -1): the Hessian at the start is diagonal, the
-dynamics turns from semantic to positional at omega_c(a) (about 0.64 at a = 1), which has a closed form.  Refuted: that
+s = softmax_rows(z z^T), A = softmax_rows(a^2 [[1, -1], [-1, 1]]), C = (1, -1): the Hessian at the start is diagonal,
+the dynamics turns from semantic to positional at omega_c(a), about 0.64 at a = 1, in closed form.  Refuted: that
 d^2R/(d eps d m) is not zero, that the m-update of F.1 is right, that H always has a negative eigenvalue.
 """
 
@@ -73,7 +73,7 @@ def _mixed() -> Claim:
 
 
 def _update() -> Claim:
-    m, e, a, b, r, theta = sp.symbols("m eps R_m R_eps r theta", real=True)
+    m, e, a, b, theta = sp.symbols("m eps R_m R_eps theta", real=True)
     s, gradient = sp.Matrix([m, e]), sp.Matrix([a, b])
     drift = -(sp.eye(2) - s * s.T) * gradient
     printed = sp.Matrix([-a + (m * a + e * b), drift[1]])
@@ -133,8 +133,8 @@ def _boundary() -> Claim:
     tables = {a: float(phase_boundaries(float(sp.Rational(a))).dynamics) for a in REFERENCE}
     close = all(abs(found[a].value - value) < 1e-9 and abs(tables[a] - value) < 1e-9 for a, value in REFERENCE.items())
     return PAGE.claim(
-        "the dynamics turns positional at omega_c(a) = (alpha + kappa)/(kappa + b(a)): 0.64096 at a = 1, 0.72661 at 0.9, "
-        "0.92671 at 0.76",
+        "the dynamics turns positional at omega_c(a) = (alpha + kappa)/(kappa + b(a)); 0.6410 at a = 1, 0.7266 at .9, "
+        "0.9267 at .76",
         bool(solved) and close,
         f"H_mm = H_ee, affine in omega; two integrals by ball arithmetic, omega_c(1) = {found['1'].value:.10f} +- "
         f"{found['1'].error:.0e}; independent values and the tables of phi to 1e-9",
@@ -148,7 +148,7 @@ def _corners() -> Claim:
     found = phase_boundaries(1.0)
     worst = max(abs(float(getattr(found, name)) - value) for name, value in CORNERS.items())
     return PAGE.claim(
-        "at a = 1 the semantic minimum exists below 0.84161, the positional above 0.50821, the global one swaps at 0.73761",
+        "at a = 1 the semantic minimum exists below 0.84161, the positional above 0.50821; the global swaps at 0.73761",
         worst < 1e-9,
         f"conditions at the corners (0, 1) and (1, 0), against independent values: {worst:.0e}",
         source="Fig. 4",
@@ -166,7 +166,7 @@ def _regions() -> Claim:
         "(a, omega) = (1, 0.67) is 'global semantic, positional dynamics', (0.76, 0.95) is 'unique semantic, "
         "misaligned dynamics'",
         found == stated and corners,
-        "the signs of the corner conditions; at (1, 0.67) a search of the whole disk finds both minima, the semantic lower",
+        "the signs of the corner conditions; at (1, 0.67) a search of the disk finds both minima, the semantic lower",
         source="Figs. 5 and 13",
         evidence=Evidence.NUMERICAL,
     )

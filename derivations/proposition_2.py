@@ -48,7 +48,7 @@ def _step() -> Claim:
     radial = m * a + sp.sqrt(1 - m**2) * h
     expected = -delta * a + m * delta * radial - gamma / 2 * delta**2 * m
     return PAGE.claim(
-        "a step of spherical SGD moves m by gamma/d times -delta a + m delta z - (gamma/2) delta^2 m as d grows, so the "
+        "a step of spherical SGD moves m by gamma/d times -delta a + m delta z - (gamma/2) delta^2 m as d grows: the "
         "finite rate adds -(gamma/2) V m with V = E sum_l delta_l^2",
         all_zero([first - expected]),
         "the first order in 1/d of the normalised step, symbolic",

@@ -2,7 +2,8 @@ r"""Thm 2 and App. E: how much faster tied networks learn than untied ones, and 
 
 Claims (arXiv:2506.02651, Thm 2, App. E): near the start dm/dt = alpha m^{s-1}, s = SIE(g), with alpha proportional to
 S_s = <C_s, 1^{(x) s}> (tied) and to ||C_s||_op (untied); at equal rates the times differ by
-rho = S_s/||C_s||_op (times sqrt L if s = 1), at the largest admissible rates the steps by rho^2; 0 <= gain <= L^{max(s, 2)}.
+rho = S_s/||C_s||_op (times sqrt L if s = 1), at the largest admissible rates the steps by rho^2;
+0 <= gain <= L^{max(s, 2)}.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ def _ratio() -> Claim:
                 at_zero - sp.sqrt(L) * S / norm,
             ]
         ),
-        "dm/dt = alpha m^{s-1} integrated for symbolic s (the logarithm at s = 2), with the threshold |m_vec| >= eta sqrt(L) of the untied network",
+        "dm/dt = alpha m^{s-1} integrated for symbolic s (the logarithm at s = 2), with "
+        "the threshold |m_vec| >= eta sqrt(L) of the untied network",
         formulas={"t_tied": times[0]},
     )
 

@@ -1,7 +1,8 @@
-"""The command `derive`: the ledger of what the pages derive (exit code 1 where a page does not come out as declared)."""
+"""The command `derive`: what the pages derive (exit code 1 where a page does not come out as declared)."""
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -25,19 +26,17 @@ def derive(ctx: click.Context, names: tuple[str, ...], only_list: bool, as_json:
     \b
     Example: sie-sym derive hermite_expansion lemma_5
     """
-    from sie_sym.cli_output import emit
+    from sie_sym.cli_output import Answer, emit
     from sie_sym.ledger import load_page, page_names, run_page
 
     chosen = names or page_names()
     pages = [load_page(name).PAGE for name in chosen]
     if only_list:
-        from sie_sym.cli_output import Answer
-
         data = {"pages": [{"name": p.name, "source": p.source, "title": p.title} for p in pages]}
         emit(Answer(data, [(p.name, f"{p.source}: {p.title}") for p in pages]), as_json, False, None)
         return
     entries: list[Entry] = []
-    terminal = click.get_text_stream("stderr").isatty()
+    terminal = sys.stderr.isatty()
     for number, name in enumerate(chosen, start=1):
         if terminal:
             click.echo(f"\r\x1b[K{number}/{len(chosen)} {name}", err=True, nl=False)
