@@ -76,10 +76,10 @@ def _without_tokens() -> Claim:
     # c_1 = 1, S_1 = 2; directly E (z1* + z2*)(z1 + z2)/sqrt 2 = sqrt 2 m
     direct = 3 - 2 * sp.sqrt(2) * m
     printed = 3 - 2 * 2 * m
-    assert all_zero([found.expression - direct])
+    known = all_zero([found.expression - direct])
     return PAGE.claim(
         "Lemma 5 as printed, without L^{-k/2}",
-        all_zero([printed - direct]),
+        all_zero([printed - direct]) if known else None,
         "L = 2, g = z1 + z2, sigma(u) = u: by hand and by the package R = 3 - 2 sqrt(2) m; the print would be negative "
         "at m = 1",
         formulas={"R": direct, "R as printed": printed},
@@ -92,10 +92,10 @@ def _without_factorial() -> Claim:
     (m,) = found.statistics
     # the paper's C_2 = c_2 = E[He_2 He_2]/2! = 1
     printed = 4 - 2 * m**2
-    assert all_zero([found.expression.subs(m, 1)])
+    known = all_zero([found.expression.subs(m, 1)])
     return PAGE.claim(
         "Lemma 5 as printed, without k!, with C_k = E[f H_k]/k!",
-        all_zero([printed - found.expression]),
+        all_zero([printed - found.expression]) if known else None,
         "L = 1, g = sigma = He_2: R(1) = E (g - sigma)^2 = 0, the print gives 2",
         formulas={"R": found.expression, "R as printed": printed},
     )
