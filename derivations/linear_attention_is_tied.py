@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import sympy as sp
 
-from sie_sym.derivation import Claim, Page, all_zero
+from sie_sym.derivation import Claim, Page, all_zero, gaussian_mean
 from sie_sym.evidence import Evidence
 from sie_sym.functions import token
 from sie_sym.model import ACTIVATION_VARIABLE, attention_matrix, linear_attention, tied_network
@@ -87,14 +87,14 @@ def _losses() -> Claim:
         population_loss(target, model.with_encoding([k])).expression
         for model in (linear_attention(2), tied_network(2, ACTIVATION_VARIABLE**2))
     ]
-    # z1 + z2 = sqrt 2 u + (k1 + k2) eps, u standard normal: E (u + e)^4 = e^4 + 6 e^2 + 3 at e = (k1 + k2) eps/sqrt 2.
     m, eps = sp.symbols("m eps", real=True)
-    e = (k[0] + k[1]) * eps / sp.sqrt(2)
-    direct = e**4 + 6 * e**2 + 3
-    pure = population_loss(Target.of(sp.Integer(0), 2), linear_attention(2).with_encoding([k])).expression
+    x, r = sp.symbols("x1 x2", real=True), sp.Symbol("r", real=True)  # z = m z* + r x + k eps, r = sqrt(1 - m^2)
+    total = m * (z1 + z2) + r * (x[0] + x[1]) + (k[0] + k[1]) * eps
+    square = sp.expand((target.components[0] - total**2 / 2) ** 2)
+    direct = sp.rem(gaussian_mean(square, (z1, z2, *x)), r**2 + m**2 - 1, r)
     return PAGE.claim(
         "linear attention and the tied network with sigma(u) = u^2 have the same population loss, encoding included",
-        all_zero([losses[0] - losses[1], sp.expand(pure - direct)]),
-        "a target with symbolic coefficients; E phi^2 against the fourth moment of a shifted normal variable",
+        all_zero([losses[0] - losses[1], sp.expand(losses[0] - direct)]),
+        "a target and an encoding with symbolic coefficients; the expectation over z* and x by the moments (k-1)!!",
         formulas={"R": sp.collect(sp.expand(losses[0]), m)},
     )

@@ -85,6 +85,15 @@ def test_gaussian_means_are_the_known_moments() -> None:
     assert gaussian_mean(x**3 * y**2, (x, y)) == 0
 
 
+def test_a_page_notices_a_wrong_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the paper's slip (no L^{-k/2}) built into the package, Lemma 5 comes out otherwise."""
+    untied = importlib.import_module("sie_sym.untied")
+    right = untied._pairing
+    monkeypatch.setattr(untied, "_pairing", lambda coefficients, series, tokens: right(coefficients, series, 1))
+    found = [entry.claim.verdict.value for entry in run_page("lemma_5") if not entry.as_declared]
+    assert found == ["refuted", "undecided"]
+
+
 @pytest.fixture
 def false_page(monkeypatch: pytest.MonkeyPatch) -> str:
     """The page `quadrature_thresholds` made to declare something else, and to derive it at once."""
