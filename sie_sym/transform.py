@@ -227,8 +227,8 @@ class RidgeTransform(Transform):
 
 
 @dataclass(frozen=True)
-class SumTransform(Transform):
-    """A sum of transforms; `pattern` keeps sum_l body(z_l) symbolic: (index, low, high, transform in z[l])."""
+class _Composite(Transform):
+    """A transform made of others; `pattern` keeps a sum or product over tokens symbolic: (index, low, high, body)."""
 
     parts: tuple[Transform, ...]
     pattern: tuple[sp.Symbol, sp.Integer, sp.Integer, sp.Expr] | None = None
@@ -252,6 +252,11 @@ class SumTransform(Transform):
     def is_closed(self) -> bool:
         """All parts."""
         return all(part.is_closed for part in self.parts)
+
+
+@dataclass(frozen=True)
+class SumTransform(_Composite):
+    """A sum of transforms."""
 
     @cached_property
     def degree(self) -> int | None:
@@ -306,31 +311,8 @@ class SumTransform(Transform):
 
 
 @dataclass(frozen=True)
-class ProductTransform(Transform):
-    """A product of transforms in mutually orthogonal variables; `pattern` as for sums."""
-
-    parts: tuple[Transform, ...]
-    pattern: tuple[sp.Symbol, sp.Integer, sp.Integer, sp.Expr] | None = None
-
-    @cached_property
-    def tokens(self) -> frozenset[int]:  # type: ignore[override]
-        """The union."""
-        return frozenset().union(*(part.tokens for part in self.parts))
-
-    @cached_property
-    def conditions(self) -> tuple[sp.Expr, ...]:  # type: ignore[override]
-        """The union."""
-        return tuple(dict.fromkeys(c for part in self.parts for c in part.conditions))
-
-    @property
-    def square_integrable(self) -> bool:  # type: ignore[override]
-        """All factors."""
-        return all(part.square_integrable for part in self.parts)
-
-    @property
-    def is_closed(self) -> bool:
-        """All parts."""
-        return all(part.is_closed for part in self.parts)
+class ProductTransform(_Composite):
+    """A product of transforms in mutually orthogonal variables."""
 
     @cached_property
     def degree(self) -> int | None:
