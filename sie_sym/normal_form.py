@@ -337,7 +337,7 @@ def vanishes_on_null_set(e: sp.Expr) -> bool:
     (True, False)
     """
     if e.is_Symbol or e.is_number:
-        return e != 0
+        return bool(e != 0)
     if isinstance(e, (sp.Add, *_ANALYTIC)):
         return all(_is_analytic(argument) for argument in e.args)
     if isinstance(e, sp.Mul):

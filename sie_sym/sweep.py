@@ -22,6 +22,7 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 from queue import SimpleQueue
 from typing import BinaryIO
 
@@ -311,8 +312,9 @@ def dask_executor(address: str | None = None) -> Iterator[Executor]:
         from distributed import Client
     except ImportError:
         raise MissingExtra("parallel", "dask.distributed") from None
+    connect: Any = Client  # distributed has no types
     try:
-        client = Client(address)
+        client = connect(address)
     except (OSError, ValueError) as error:
         raise SieSymError(f"no dask scheduler answers at {address}: {error}; start one, or check the address") from None
     with client:

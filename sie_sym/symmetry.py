@@ -48,20 +48,26 @@ def parity(expression: sp.Expr, flipped: frozenset[int] | None = None) -> int | 
     if isinstance(expression, sp.Product):
         one = parity(expression.function, flipped)
         (_, low, high), *outer = expression.limits
-        return one if one != -1 else (None if outer else (-1) ** (int(high) - int(low) + 1))
+        if one != -1:
+            return one
+        return None if outer else _sign((int(high) - int(low) + 1) % 2)
     inner = [parity(argument, flipped) for argument in expression.args]
     if all(p == 1 for p in inner):
         return 1
     if isinstance(expression, sp.Pow) and expression.exp.is_Integer and inner[0] == -1:
-        return 1 if int(expression.exp) % 2 == 0 else -1
+        return _sign(int(expression.exp) % 2)
     if isinstance(expression, He) and expression.args[0].is_Integer and inner[1] == -1:
-        return (-1) ** int(expression.args[0])
+        return _sign(int(expression.args[0]) % 2)
     if len(inner) == 1 and inner[0] == -1:
         if isinstance(expression, _ODD):
             return -1
         if isinstance(expression, _EVEN):
             return 1
     return None
+
+
+def _sign(odd: int) -> int:
+    return -1 if odd else 1
 
 
 def _product(parities: list[int | None]) -> int | None:
