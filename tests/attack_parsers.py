@@ -27,17 +27,24 @@ from sie_sym.parse_latex import parse_latex
 SECONDS = 1.0
 """What one string may cost."""
 
-FORMULA_PIECES = (
+
+def _words(text: str) -> list[str]:
+    return text.split(" ")
+
+
+FORMULA_PIECES = _words(
     "z1 z2 z12 z[l] z[l+1] beta l 0 1 2 0.5 1e9 10^9 .5 3/7 + - * / ^ ** ( ) [ ] , He( he( exp( log( abs( sqrt( max( "
-    "min( sum(l,1,9, prod(l,1,9, sum(l,1,1000, tan( tanh( relu( step( sign( erf( Phi( sigmoid( softplus( gelu( pi ** 1/ \\ "
+    "min( sum(l,1,9, prod(l,1,9, sum(l,1,1000, tan( "
+    "tanh( relu( step( sign( erf( Phi( sigmoid( softplus( gelu( pi ** 1/ \\ "
     "lambda ' \" . _ é \0 \n # ; : = == __class__ import eval( z1.real @fig2 [[1,2],[3,4]] 99999999999999999999 1e-300"
-).split(" ")  # noqa: SIM905
-LATEX_PIECES = (
+)
+LATEX_PIECES = _words(
     r"z_1 z_{2} z_{\star,1} z_{12} z_l z_{l+1} \beta 2 0.5 ^ _ { } ( ) | \frac{1}{2} \frac \sqrt \sqrt[3] \sin \log "
-    r"\exp \mathrm{He}_3 \mathrm{He}_{4}( \operatorname{erf}( + - / \cdot \, \left( \right) \left \right \sum_{l=1}^{3} "
+    r"\exp "
+    r"\mathrm{He}_3 \mathrm{He}_{4}( \operatorname{erf}( + - / \cdot \, \left( \right) \left \right \sum_{l=1}^{3} "
     r"\sum_{i=1}^L \prod_{l=1}^{2} e^ e^{ & \\ \mathrm \mathbf{z}_1 \vec \begin{pmatrix} \end{pmatrix} [ ] , = \star "
     r"\max \input \def \catcode \write18 é \ $ % # 1.5 \Phi \lvert \rvert ~ \infty \int \text{z} ^{2} _{1} }{ '"
-).split(" ")  # noqa: SIM905
+)
 FORMULA_SEEDS = (
     "He(1,z1)*He(4,z2) + He(2,z3)*He(2,z4)",
     "4/3 + He(4,z1) + 2*He(4,z2)",
@@ -89,7 +96,7 @@ READERS = {
 
 
 def strings(reader: Reader, rng: random.Random) -> Iterator[str]:
-    """Without end: pieces in a row, seeds with words swapped for their like, seeds with pieces cut, copied, inserted and
+    """Without end: pieces in a row, seeds with words swapped for their like, seeds with pieces cut, copied, inserted,
     crossed, and raw characters.
     """
     characters = "".join(map(chr, range(128))) + "é∑π₁²−×·ΩＡ\u202e\u200b\U0001f600"
