@@ -124,6 +124,7 @@ _TEXT: dict[str, str] = {
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''",
 }  # fmt: skip
+_ARROWS = {"->": r"$\to$", "<-": r"$\leftarrow$", ">=": r"$\ge$", "<=": r"$\le$", "!=": r"$\ne$"}
 
 
 def as_text(plain: str, *, math: bool = True) -> str:
@@ -134,9 +135,18 @@ def as_text(plain: str, *, math: bool = True) -> str:
     """
     pieces = []
     for part in re.split(r"(->|<-|>=|<=|!=)", plain) if math else [plain]:
-        symbol = {"->": r"$\to$", "<-": r"$\leftarrow$", ">=": r"$\ge$", "<=": r"$\le$", "!=": r"$\ne$"}.get(part)
-        pieces.append(symbol or "".join(_TEXT.get(c, c) for c in part))
+        pieces.append(_ARROWS.get(part) or "".join(_TEXT.get(c, c) for c in part))
     return "".join(pieces)
 
 
-__all__ = ["Printer", "as_text", "display", "matrix", "printed", "symbol_name"]
+def plain_text(text: str) -> str:
+    r"""What `as_text` was given.
+
+    >>> plain_text(as_text("even under z -> -z, a_1 < 2"))
+    'even under z -> -z, a_1 < 2'
+    """
+    plain = {tex: character for character, tex in {**_TEXT, **_ARROWS}.items()}
+    return re.sub("|".join(map(re.escape, plain)), lambda match: plain[match[0]], text)
+
+
+__all__ = ["Printer", "as_text", "display", "matrix", "plain_text", "printed", "symbol_name"]

@@ -79,6 +79,12 @@ def plot_flow(flow: Flow, loss: Any, path: str | Path) -> Path:
 def save(draw: Callable[[], Figure], path: str | Path) -> Path:
     """Draw a figure in this project's style and write it to `path`, in the format of its extension."""
     kind = check_path(path)
+    return write_atomically(path, rendered(draw, kind))
+
+
+def rendered(draw: Callable[[], Figure], kind: str, dpi: int = 200) -> bytes:
+    """A figure in this project's style as a png, svg or pdf; the same figure gives the same bytes."""
+    require_matplotlib()
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -88,17 +94,17 @@ def save(draw: Callable[[], Figure], path: str | Path) -> Path:
         buffer = io.BytesIO()
         # No date inside: the same result gives the same file.
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}, "png": {}}[kind]
-        figure.savefig(buffer, format=kind, dpi=200, metadata=metadata)
-    return write_atomically(path, buffer.getvalue())
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()
 
 
-def flow_figure(flow: Flow, loss: Any) -> Figure:
-    """The matplotlib figure of `plot_flow`, not yet drawn."""
+def flow_figure(flow: Flow, loss: Any, *, disk: bool = True) -> Figure:
+    """The matplotlib figure of `plot_flow`, not yet drawn; without its third panel unless `disk`."""
     require_matplotlib()
     from matplotlib.figure import Figure
 
     numbers = numeric_loss(loss)
-    disk = len(flow.statistics) == 2
+    disk = disk and len(flow.statistics) == 2
     figure = Figure(figsize=(10.2, 4.6) if disk else (6.0, 4.8), layout="constrained")
     grid = figure.add_gridspec(2, 2 if disk else 1, width_ratios=[1, 1.02] if disk else [1], height_ratios=[1.35, 1])
     overlaps = figure.add_subplot(grid[0, 0])
@@ -234,6 +240,7 @@ __all__ = [
     "frame_disk",
     "plot_flow",
     "polar_grid",
+    "rendered",
     "require_matplotlib",
     "save",
 ]

@@ -25,21 +25,22 @@ LINES = (
     "normal_form tilted integral transform weierstrass parseval",
     "expansion",
     "population_loss spectral_loss loss_family numerical_loss",
-    "exponents escape landscape numerical_landscape gradient_noise",
+    "exponents escape landscape numerical_landscape gradient_noise numerical_noise",
     "affine_landscape disk_minima phase_diagram phase_regions",
     "symmetric_tensor sphere_maximum operator_norm gain untied",
     "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd",
     "problem task sweep",
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents audit",
     "derivation ledger",
-    "latex_printer tables typeset typeset_numbers latex plot plot_surface plot_phases report",
-    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli __main__",
+    "latex_printer tables typeset typeset_claims typeset_numbers latex plot plot_surface plot_phases plot_dynamics",
+    "mathml inline_svg report",
+    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli_report cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 
 # SGD is simulated from the model alone, so that it can contradict the closed form.
 SIMULATION = {"fields", "draws_compiled", "chain", "chain_compiled", "sgd"}
-CLOSED_FORM = {"expansion", "population_loss", "spectral_loss", "gradient_noise"}
+CLOSED_FORM = {"expansion", "population_loss", "spectral_loss", "gradient_noise", "numerical_noise"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 Rule = Callable[[ast.Module], list[str]]
