@@ -24,7 +24,7 @@ from sie_sym.model import Model
 from sie_sym.population_loss import PopulationLoss
 from sie_sym.tables import Coefficients, leading_entries
 from sie_sym.target import Target
-from sie_sym.typeset import HERMITE, LOSS, SETTING, TENSOR, TIME, Typeset, node_conventions, typeset
+from sie_sym.typeset import HERMITE, LOSS, SETTING, TENSOR, TIME, Typeset, document, node_conventions, typeset
 from sie_sym.typeset_numbers import escape_formulas, escape_remarks
 
 _ROWS = 24
@@ -58,19 +58,7 @@ def latex(result: object) -> str:
 
 def latex_document(results: Iterable[object], title: str = "sie-sym") -> str:
     """A whole document with one section a result, ready for pdflatex."""
-    return "\n".join(
-        [
-            r"\documentclass{article}",
-            r"\usepackage[a4paper, margin=2cm]{geometry}",
-            r"\usepackage{amsmath, amssymb}",
-            r"\allowdisplaybreaks",
-            rf"\title{{{as_text(title)}}}\date{{}}",
-            r"\begin{document}",
-            *(typeset(result).section() for result in results),
-            r"\end{document}",
-            "",
-        ]
-    )
+    return document((typeset(result).section() for result in results), title)
 
 
 def _components(entries: Sequence[sp.Expr], shape: Sequence[int], letter: str = "z") -> str:

@@ -85,7 +85,7 @@ def run_sweep(
         if not todo:
             return Summary(0, skipped, 0)
         processes = min(workers or os.cpu_count() or 1, len(todo))
-        pool = executor or stack.enter_context(_local_processes(processes))
+        pool = executor or stack.enter_context(local_processes(processes))
         limit = in_flight or (_IN_FLIGHT if executor else 4 * processes)
         failed = count = 0
         batches = stack.enter_context(contextlib.closing(_batches(pool, todo, limit, path)))
@@ -269,7 +269,7 @@ def _append(stream: io.FileIO, path: Path, data: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _local_processes(workers: int) -> Iterator[Executor]:
+def local_processes(workers: int) -> Iterator[Executor]:
     """Processes that end with this one, however it ends, and at once when the sweep stops early.
 
     They hold one end of a pipe whose other end this process holds: killed or not, its end closes with it.
@@ -320,4 +320,4 @@ def dask_executor(address: str | None = None) -> Iterator[Executor]:
         yield client.get_executor()
 
 
-__all__ = ["Summary", "Task", "dask_executor", "grid", "read_rows", "run_sweep", "run_task"]
+__all__ = ["Summary", "Task", "dask_executor", "grid", "local_processes", "read_rows", "run_sweep", "run_task"]

@@ -63,10 +63,30 @@ def typeset(result: object) -> Typeset:
     raise SieSymError(f"no LaTeX is defined for {type(result).__name__}: pass a result of this package")
 
 
+def document(sections: Iterable[str], title: str) -> str:
+    """A whole document around some sections, ready for pdflatex."""
+    return "\n".join(
+        [
+            r"\documentclass{article}",
+            r"\usepackage[a4paper, margin=2cm]{geometry}",
+            r"\usepackage{amsmath, amssymb}",
+            r"\allowdisplaybreaks",
+            rf"\title{{{as_text(title)}}}\date{{}}",
+            r"\begin{document}",
+            r"\maketitle",
+            *sections,
+            r"\end{document}",
+            "",
+        ]
+    )
+
+
 def node_conventions(expressions: Iterable[sp.Basic]) -> tuple[str, ...]:
     """What the functions that occur in some expressions mean."""
     present = {type(node).__name__ for e in expressions for node in sp.preorder_traversal(e)}
     return tuple(text for name, text in NODES.items() if name in present) + ((HERMITE,) if "He" in present else ())
 
 
-__all__ = ["HERMITE", "LOSS", "NODES", "SETTING", "TENSOR", "TIME", "Typeset", "node_conventions", "typeset"]
+__all__ = [
+    "HERMITE", "LOSS", "NODES", "SETTING", "TENSOR", "TIME", "Typeset", "document", "node_conventions", "typeset",
+]  # fmt: skip

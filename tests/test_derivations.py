@@ -123,7 +123,7 @@ def test_an_undeclared_claim_is_not_as_declared(false_page: str, monkeypatch: py
 def test_a_page_must_make_the_claims_it_declares(false_page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(load_page(false_page), "EXPECTED", ("refuted", "proved"))
     with pytest.raises(SieSymError, match="declares 2 verdicts but makes 1 claims"):
-        run_pages([false_page])
+        run_page(false_page)
 
 
 def test_the_command_gives_json_with_the_documented_keys() -> None:
