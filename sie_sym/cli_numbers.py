@@ -7,6 +7,7 @@ tables.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,10 +18,12 @@ from sie_sym.cli_options import Question
 if TYPE_CHECKING:
     import sympy as sp
 
+    from sie_sym.gradient_noise import GradientNoise
     from sie_sym.landscape import Landscape
     from sie_sym.numeric import LossFunction
     from sie_sym.numerical_landscape import NumericalLandscape
     from sie_sym.numerical_loss import NumericalLoss
+    from sie_sym.numerical_noise import NumericalNoise
 
 MOST_TABULATED = 5
 """Losses that keep integrals have their numbers from tables up to this many tokens."""
@@ -99,19 +102,31 @@ class NumericalQuestion(Question):
         return float(self.table.value(*where)), float(self.table.error(*where)), False
 
     @cached_property
-    def noise(self) -> sp.Expr:
-        """V(m, eps) of a finite learning rate."""
-        from sie_sym.errors import NoClosedForm
-        from sie_sym.gaussian import GaussianExpectation
-        from sie_sym.gradient_noise import gradient_noise
+    def noise(self) -> GradientNoise | NumericalNoise:
+        """V(m, eps) of a finite learning rate: its closed form, a table where it has none."""
+        from sie_sym.numerical_noise import noise_function, tabulated_noise
 
-        expression = None if self.coupled > 1 else gradient_noise(self.loss).expression
-        if expression is None or expression.has(GaussianExpectation):
-            raise NoClosedForm(
-                "--rate needs the gradient noise V in closed form, which this model does not have: "
-                "leave out --rate (gradient flow)"
-            )
-        return expression
+        # with integrals over several tokens the closed form of the loss takes long and would not be used
+        return tabulated_noise(self.target, self.model) if self.coupled > 1 else noise_function(self.loss)
+
+    @cached_property
+    def gamma_max(self) -> float | None:
+        """The largest useful rate by linear stability; None where the start is not left at order 2."""
+        from sie_sym.enclosure import enclose
+        from sie_sym.errors import SieSymError
+        from sie_sym.gradient_noise import GradientNoise, stability_rate
+        from sie_sym.landscape import landscape
+        from sie_sym.numerical_landscape import numerical_landscape
+        from sie_sym.numerical_noise import numerical_stability_rate
+
+        try:
+            if isinstance(self.noise, GradientNoise):
+                found = float(enclose(stability_rate(landscape(self.loss), self.noise)).mid())
+            else:
+                found = numerical_stability_rate(numerical_landscape(self.table), self.noise)[0]
+        except SieSymError:
+            return None
+        return found if math.isfinite(found) else None
 
     def landscape(self) -> Landscape | NumericalLandscape:
         """The landscape at initialization, proved where its integrals couple at most two tokens."""

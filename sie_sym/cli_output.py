@@ -270,6 +270,7 @@ def flow_answer(flow: Flow, question: NumericalQuestion, rate: float) -> Answer:
         "recovery_time": flow.recovery_time,
         "loss": flow.losses.tolist(),
         "rate": rate,
+        **({"gamma_max": question.gamma_max} if rate else {}),
     }
     picks = sorted({round(i * (len(flow.t) - 1) / 10) for i in range(11)})
     table = [["t", *columns, "R"]]
@@ -278,6 +279,9 @@ def flow_answer(flow: Flow, question: NumericalQuestion, rate: float) -> Answer:
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
     rows: list[Row] = [*target_rows(question.target), ("flow", lines)]
     rows.append(("ended", f"{flow.ended} at t = {flow.t[-1]:.6g}  (t = gamma * step / d)"))
+    limit = question.gamma_max if rate else None
+    if limit is not None:
+        rows.append(("gamma_max", f"{limit:.6g}: above this rate the start is stable (linear stability)"))
     return Answer(data, rows, results)
 
 

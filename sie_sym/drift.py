@@ -16,6 +16,7 @@ import sympy as sp
 from numpy.typing import ArrayLike
 
 from sie_sym.errors import SieSymError
+from sie_sym.gradient_noise import GradientNoise
 from sie_sym.numeric import (
     FloatArray,
     LossFunction,
@@ -25,8 +26,8 @@ from sie_sym.numeric import (
 )
 from sie_sym.numerical_loss import loss_function
 
-Variance: TypeAlias = sp.Expr | float | Callable[..., Any]
-"""V(m, eps) as a formula, a number or a callable."""
+Variance: TypeAlias = sp.Expr | float | Callable[..., Any] | GradientNoise
+"""V(m, eps) as a formula, a number, a callable, or a `GradientNoise`."""
 Recovery: TypeAlias = float | tuple[str | sp.Symbol, float]
 """The threshold of |s|, or a pair (statistic, threshold of its modulus)."""
 
@@ -50,7 +51,8 @@ class Drift:
         if rate > 0 and variance is None:
             raise SieSymError(f"learning rate {rate} without its noise term: pass variance=V(m, eps), or rate=0")
         self.half_rate = rate / 2
-        self.variance: Variance = 0.0 if variance is None or rate == 0 else variance
+        given: Variance = 0.0 if variance is None or rate == 0 else variance
+        self.variance = given.expression if isinstance(given, GradientNoise) else given
         self.noise = self._numerical_variance()
         self.gram = None if gram is None else self._checked_gram(gram)
         self.precision = None if self.gram is None else np.linalg.inv(self.gram)

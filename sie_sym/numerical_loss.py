@@ -6,6 +6,7 @@ once from the functions g and phi themselves (`loss_family`), by another route t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,6 +72,13 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
     >>> round(float(loss.value(0.5)), 10)    # 7 - 4 m^2
     6.0
     """
+    require_tabulated(target, model)
+    g, phi = (_function(side.components, side.tokens) for side in (target, model))
+    return NumericalLoss(model.statistics, table_of(g, phi, model, polynomial_degree(target), order))
+
+
+def require_tabulated(target: Target, model: Model) -> None:
+    """Refuse what no table can hold; errors: see `tabulated_loss`."""
     require_compatible(target, model)
     if model.tokens > max(DEFAULT_NODES):
         raise TruncationError(
@@ -80,15 +88,22 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
     left = sorted({str(p) for p in (*target.parameters, *model.parameters)})
     if left:
         raise FormulaError(f"{', '.join(left)} left free where numbers are needed: pass --param NAME=VALUE")
-    g, phi = (_function(side.components, side.tokens) for side in (target, model))
+
+
+def table_of(
+    left: Callable[[Array], Array],
+    right: Callable[[Array], Array],
+    model: Model,
+    degree: int | None,
+    order: int | None,
+    nodes: int | None = None,
+) -> SpectralLoss:
+    """The table of a function of z* against one of z; `degree` is that of a polynomial `left`."""
     encoding = np.array(model.encoding.tolist(), dtype=float).reshape(model.tokens, model.encoding.cols)
-    degree = _degree(target)
-    if degree is not None and order is None:
-        order = degree
-    table = spectral_loss(g, phi, encoding, order=order, degree=degree)
+    table = spectral_loss(left, right, encoding, order=degree if order is None else order, nodes=nodes, degree=degree)
     if degree is not None and table.order >= degree:
         table = replace(table, target_tail=0.0)  # nothing of a polynomial is cut off, whatever rounding left
-    return NumericalLoss(model.statistics, table)
+    return table
 
 
 def loss_function(loss: Any) -> LossFunction:
@@ -110,7 +125,8 @@ def _function(components: tuple[sp.Expr, ...], tokens: int) -> NumericFunction:
     return numeric_function(symbols, [written_out(component) for component in components])
 
 
-def _degree(target: Target) -> int | None:
+def polynomial_degree(target: Target) -> int | None:
+    """The degree of a polynomial target, None for others."""
     transforms: tuple[Transform, ...] = HermiteExpansion.of(target.components, target.tokens).transforms
     degrees = [transform.degree for transform in transforms]
     return None if None in degrees else max((d for d in degrees if d is not None), default=0)

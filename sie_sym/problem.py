@@ -17,9 +17,10 @@ import sympy as sp
 from sie_sym import model as models
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.fields import Fields, fields_of
-from sie_sym.gradient_noise import gradient_noise
+from sie_sym.gradient_noise import GradientNoise
 from sie_sym.numeric import LossFunction
 from sie_sym.numerical_loss import loss_function, tabulated_loss
+from sie_sym.numerical_noise import NumericalNoise, noise_function, tabulated_noise
 from sie_sym.paper_targets import named_target
 from sie_sym.parse import parse_formula, parse_number
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss, population_loss
@@ -88,7 +89,7 @@ class Problem:
     def __init__(self, formulas: Formulas) -> None:
         self.formulas = formulas
         self._losses: dict[int, PopulationLoss] = {}
-        self._noises: dict[int, sp.Expr] = {}
+        self._noises: dict[int, GradientNoise | NumericalNoise] = {}
 
     # ---- symbols ----------------------------------------------------------------------------------
 
@@ -173,11 +174,11 @@ class Problem:
             self._losses[order] = population_loss(self.target, self.model, order)
         return self._losses[order]
 
-    def noise(self, order: int | None = None) -> sp.Expr:
-        """The gradient noise V of a finite learning rate, in closed form."""
+    def noise(self, order: int | None = None) -> GradientNoise | NumericalNoise:
+        """The gradient noise V of a finite learning rate: its closed form, a table where it has none."""
         order = DEFAULT_ORDER if order is None else order
         if order not in self._noises:
-            self._noises[order] = gradient_noise(self.loss(order), order).expression
+            self._noises[order] = noise_function(self.loss(order), order)
         return self._noises[order]
 
     def loss_function(self, order: int | None = None) -> LossFunction:
@@ -189,6 +190,12 @@ class Problem:
         """The population loss as numbers, of the functions g and phi alone."""
         self._require_tied("the population loss")
         return tabulated_loss(self.target, self.model)
+
+    @cached_property
+    def tabulated_noise(self) -> NumericalNoise:
+        """The gradient noise as numbers, of the functions g and phi alone."""
+        self._require_tied("the gradient noise")
+        return tabulated_noise(self.target, self.model)
 
     @cached_property
     def fields(self) -> Fields:

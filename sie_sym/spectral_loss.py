@@ -91,13 +91,22 @@ class SpectralLoss:
         r"""Bound on |value - R|: 2 |m|^{K+1} sqrt(tail_K(g) tail_K(phi(.+e))) (rigorous, Parseval and
         Cauchy-Schwarz) plus the estimated quadrature and interpolation errors of what is kept.
         """
+        return np.asarray(2 * (self.pairing_error(m, *eps) + self.norm_error), dtype=np.float64)
+
+    def pairing(self, m: ArrayLike, *eps: ArrayLike) -> Array:
+        """E g(z*).phi(z) = sum_k m^k a_k(e) (Mehler), of the broadcast shape of the arguments."""
+        m_array, p, shape = self._arguments(m, eps)
+        return np.broadcast_to(_polynomial_in_m(self.overlap, p, m_array), shape).copy()
+
+    def pairing_error(self, m: ArrayLike, *eps: ArrayLike) -> Array:
+        """The error of `pairing`, as that of `error`."""
         m_array, p, shape = self._arguments(m, eps)
         tail = np.maximum(_interpolate(self.model_tail, p), 0.0) + self.norm_error
         size = np.abs(m_array)
         target_tail = self.target_tail + self.norm_error if self.target_tail else 0.0
         truncation = size ** (self.order + 1) * np.sqrt(tail * target_tail)
         quadrature = np.polynomial.polynomial.polyval(size, self.overlap_error)
-        return np.broadcast_to(2 * (truncation + quadrature + self.norm_error), shape).copy()
+        return np.array(np.broadcast_to(truncation + quadrature, shape), dtype=np.float64)
 
     def _arguments(self, m: ArrayLike, eps: Sequence[ArrayLike]) -> tuple[Array, list[Array], tuple[int, ...]]:
         """m, the reduced overlaps p in [-1, 1], and the broadcast shape."""

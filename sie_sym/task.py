@@ -50,7 +50,7 @@ class Task:
     | `sgd` | `dimension`, `rate`, `steps`; `runs` (1), `seed` (0), `batch`, `loss`, `start`, `record` (2),
       `threshold`, `block`, `engine`, `ends` | means and deviations over replicas; with `ends` their last overlaps |
 
-    `method` is "exact" (from the closed form) or "tabulated" (by quadrature of g and phi, up to five tokens, rate 0:
+    `method` is "exact" (from the closed form) or "tabulated" (by quadrature of g and phi, up to five tokens:
     for softmax attention).  The loss of a flow is called R in its row, and the overlaps by their names.
 
     Two tasks with the same data have the same `id`, in any process.  Raises `SieSymError` for an unknown kind or
@@ -250,15 +250,16 @@ def _run_flow(problem: Problem, task: Task, settings: dict[str, Any]) -> Row:
     method, rate = settings.get("method", "exact"), settings.get("rate", 0.0)
     if method not in ("exact", "tabulated"):
         raise SieSymError(f"unknown method {method!r}: choose exact or tabulated")
-    if method == "tabulated" and rate > 0:
-        raise SieSymError(f"method tabulated has no gradient noise, rate = {rate} needs it: choose exact, or rate 0")
-    order = settings.get("order")
+    order, tabulated = settings.get("order"), method == "tabulated"
+    noise = None
+    if rate > 0:
+        noise = problem.tabulated_noise if tabulated else problem.noise(order)
     flow = gradient_flow(
-        problem.tabulated_loss if method == "tabulated" else problem.loss_function(order),
+        problem.tabulated_loss if tabulated else problem.loss_function(order),
         problem.start(settings["start"]),
         settings["time"],
         rate=rate,
-        variance=problem.noise(order) if rate > 0 else None,
+        variance=noise,
         recovery=settings.get("recovery"),
         samples=settings.get("samples", 2),
     )

@@ -257,9 +257,10 @@ def test_parameters_need_values() -> None:
         assert "--param a=0.5" in failure(*command, *arguments)
 
 
-def test_a_rate_needs_the_noise_in_closed_form() -> None:
-    arguments = ("flow", *PAIR, *TRACE, *OPPOSITE, "--start", "m=.1,eps=.1", "--time", "1", "--rate", ".01")
-    assert "leave out --rate" in failure(*arguments)
+def test_a_rate_beyond_the_reach_of_tables_is_refused() -> None:
+    arguments = ("flow", "-g", "z1*z6", "--model", "tied", "--activation", "tanh(u)^2", "--encoding", "1,0,0,0,0,0")
+    message = failure(*arguments, "--start", "m=.1,eps=.1", "--time", "1", "--rate", ".01")
+    assert "6 tokens" in message
 
 
 # ---- the phase diagram -------------------------------------------------------------------------
