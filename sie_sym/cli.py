@@ -16,6 +16,7 @@ from sie_sym.cli_derive import derive
 from sie_sym.cli_dynamics import gain, sgd
 from sie_sym.cli_options import Question, model_options, output_options, point, target_options
 from sie_sym.cli_output import emit
+from sie_sym.cli_report import report
 from sie_sym.cli_sweep import sweep
 from sie_sym.errors import SieSymError
 
@@ -242,7 +243,7 @@ def targets(as_json: bool) -> None:
     emit(targets_answer(named_targets()), as_json, False, None)
 
 
-for command in (sgd, gain, check, sweep, derive):
+for command in (sgd, gain, check, sweep, derive, report):
     main.add_command(command)
 
 __all__ = ["main"]

@@ -21,20 +21,21 @@ LINES = (
     "linear_forms target model paper_targets",
     "codegen numeric",
     "hermite polynomial balls growth vanishing enclosure cubature kinks symmetry logistic gaussian",
-    "quadrature spectral gauss_hermite measure digits",
+    "quadrature spectral hermite_grid gauss_hermite measure digits",
     "normal_form tilted integral transform weierstrass parseval",
     "expansion",
-    "population_loss spectral_loss loss_family numerical_loss",
+    "population_loss spectral_loss model_table loss_family numerical_loss",
     "exponents escape landscape numerical_landscape gradient_noise numerical_noise",
     "affine_landscape disk_minima phase_diagram phase_regions",
     "symmetric_tensor sphere_maximum operator_norm gain untied",
     "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd",
     "problem task sweep",
-    "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents audit",
+    "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents "
+    "audit_remedies audit_entries audit_landscape audit_crossing audit",
     "derivation ledger",
     "latex_printer tables typeset typeset_claims typeset_numbers latex plot plot_surface plot_phases plot_dynamics",
     "mathml inline_svg report",
-    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli_report cli __main__",
+    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli_report_sections cli_report cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 
