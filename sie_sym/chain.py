@@ -1,9 +1,9 @@
 r"""One step of the exact reduced SGD chain, vectorised over replicas (theory section 6; arXiv:2506.02651, App. C).
 
-The overlaps (m, eps) of spherical SGD form a Markov chain of their own: a step needs the projections of the
-fresh sample on w*, on u_1..u_r and on the rest of w, and the length of what is left, a chi^2 with d - 2 - r
-degrees.  Nothing of size d is ever drawn.  Fewer normals than the (2 + r) L of the textbook recipe suffice,
-in law:
+The overlaps (m, eps) of spherical SGD with orthonormal directions (`Fields.basis` makes them so) form a Markov chain of
+their own: a step needs the projections of the fresh sample on w*, on u_1..u_r and on the rest of w, and the length of
+what is left, a chi^2 with d - 2 - r degrees.  Nothing of size d is ever drawn.  Fewer normals than the (2 + r) L of the
+textbook recipe suffice, in law:
 
 - w = m w* + rho t with rho^2 = 1 - m^2 and t the direction (eps, q)/rho in the span of (u_1..u_r, rest);
   delta depends on the sample only through its projections on w* and t, so the r directions orthogonal to t
@@ -59,12 +59,19 @@ def chains(fields: Fields) -> int:
     return fields.tokens if fields.untied else 1
 
 
+def recovery_form(fields: Fields) -> Array:
+    r"""The matrix M of |(e, m)|^2 = sigma^T M sigma, e = C eps (Def. 1), (1 + r, 1 + r)."""
+    form = fields.frame_encoding.T @ fields.frame_encoding
+    form[0, 0] += 1.0
+    return np.asarray(form)
+
+
 def recovery_norm(fields: Fields, m: Array, eps: Array) -> Array:
-    r"""|(e, m)|^2 with e = C eps (Def. 1); |m_vec|^2 / L when untied."""
+    r"""|(e, m)|^2 (Def. 1); |m_vec|^2 / L when untied."""
     if fields.untied:
         return np.asarray((m * m).sum(axis=0) / fields.tokens)
-    gram = fields.encoding.T @ fields.encoding
-    return np.asarray(m[0] * m[0] + np.einsum("iR,ij,jR->R", eps, gram, eps))
+    sigma = np.concatenate((m, eps))
+    return np.asarray(np.einsum("iR,ij,jR->R", sigma, recovery_form(fields), sigma))
 
 
 def numpy_advance(fields: Fields, constants: StepConstants) -> Advance:
@@ -93,9 +100,12 @@ def tied_step(fields: Fields, constants: StepConstants, m: Array, eps: Array, no
     overlap = m[0]
     rho = _complement(overlap)
     alpha = fields.read(a).reshape(inputs, batch, runs)
+    encoding = fields.read(fields.frame_encoding)  # (n, 1 + r): what the model reads of each direction
+    if encoding[:, 0].any():
+        alpha = alpha + encoding[:, :1, None]  # the model's part along w*, which z* does not have
     z = rho * h
     z += overlap * alpha
-    columns = fields.read(fields.encoding)  # (n, r): what the model reads of each direction
+    columns = encoding[:, 1:]
     if rank:
         z += (columns @ eps)[:, None, :]
     delta = _slopes(fields, constants, a, z.reshape(inputs, batch * runs)).reshape(inputs, batch, runs)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sie_sym.chain import Advance, StepConstants
+from sie_sym.chain import Advance, StepConstants, recovery_form
 from sie_sym.draws_compiled import compiled, numba_or_missing
 from sie_sym.errors import NoClosedForm
 from sie_sym.fields import Array, Fields
@@ -30,8 +30,8 @@ def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
         )
     make = _untied_kernel if fields.untied else _tied_kernel
     kernel = make(fields.scalar_target, fields.scalar_response, fields.tokens, fields.inputs, fields.rank)
-    columns = np.ascontiguousarray(fields.read(fields.encoding))
-    gram = fields.encoding.T @ fields.encoding
+    columns = np.ascontiguousarray(fields.read(fields.frame_encoding))
+    gram = recovery_form(fields)
 
     def advance(m: Array, eps: Array, recovery: NDArray[np.int64], normals: Array, lengths: Array, step: int) -> None:
         try:
@@ -104,7 +104,7 @@ def _tied_kernel(
             for j in range(inputs):
                 for i in range(rank):
                     for run in range(runs):
-                        e[j, run] += columns[j, i] * eps[i, run]
+                        e[j, run] += columns[j, 1 + i] * eps[i, run]
             for b in range(batch):
                 for run in range(runs):
                     for l in range(tokens):
@@ -118,7 +118,7 @@ def _tied_kernel(
                             total += a[l]
                         total *= scale
                     for j in range(inputs):
-                        alpha = total if summed else a[j]
+                        alpha = columns[j, 0] + (total if summed else a[j])
                         h = normals[s, (tokens + j) * batch + b, run]
                         read[outputs + j] = overlap[run] * alpha + rho[run] * h + e[j, run]
                     answer = response(read)
@@ -128,11 +128,11 @@ def _tied_kernel(
                         factor = 0.0 if loss == 0.0 else 0.5 / math.sqrt(loss)
                     for j in range(inputs):
                         delta = answer[j] * factor
-                        along_target[run] += delta * (total if summed else a[j])
+                        along_target[run] += delta * (columns[j, 0] + (total if summed else a[j]))
                         along_weight[run] += delta * normals[s, (tokens + j) * batch + b, run]
                         square[run] += delta * delta
                         for i in range(rank):
-                            pull[i, run] += columns[j, i] * delta
+                            pull[i, run] += columns[j, 1 + i] * delta
             for run in range(runs):
                 x, y = along_target[run], along_weight[run]
                 shift[run] = overlap[run] * x + rho[run] * y
@@ -167,10 +167,11 @@ def _tied_kernel(
             if threshold < math.inf:
                 for run in range(runs):
                     if recovery[run] < 0:
-                        norm = overlap[run] * overlap[run]
+                        norm = overlap[run] * gram[0, 0] * overlap[run]
                         for i in range(rank):
+                            norm += 2.0 * overlap[run] * gram[0, 1 + i] * eps[i, run]
                             for j in range(rank):
-                                norm += eps[i, run] * gram[i, j] * eps[j, run]
+                                norm += eps[i, run] * gram[1 + i, 1 + j] * eps[j, run]
                         if norm >= threshold:
                             recovery[run] = step + s + 1
 

@@ -37,7 +37,7 @@ def fingerprint(fields: Fields, settings: tuple[object, ...], engine: str) -> st
     delta, loss = fields.response(goals, points[fields.tokens :])
     text = json.dumps([_FORMAT, engine, *settings, fields.summed, fields.untied])
     digest = hashlib.sha256(text.encode())
-    for values in (fields.encoding, goals, delta, loss):
+    for values in (fields.encoding, goals, delta, loss, *(() if fields.orthonormal else (fields.gram,))):
         digest.update(np.array2string(np.asarray(values), precision=9, threshold=10**9).encode())
     return digest.hexdigest()
 

@@ -4,17 +4,22 @@ The gradient of the loss of one sample is sum_l delta_l (X + P)_l with delta_l =
 phi(z)>. A tied network and linear attention read the tokens through u = (1/sqrt L) sum_l z_l alone: there
 the one number delta_u = -2 (g - sigma(u)) sigma'(u) replaces L of them, delta_l = delta_u / sqrt L
 (`Fields.summed`).
+
+Where w* and the encoding directions are not orthogonal (App. F.3) their Gram matrix Gamma = A A^T (Cholesky, w* first)
+gives orthonormal directions q with (w*, u_1, ..., u_r) = A q and q_0 = w*: in the overlaps sigma = A^{-1} (m, eps) with
+them SGD is that of an encoding C A_{1:,1:} along q_1..q_r that has a part C A_{1:,0} along w* itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sie_sym.errors import DomainError, FormulaError
 from sie_sym.functions import TOKENS, token
@@ -34,6 +39,7 @@ class Fields:
     (L, r). `untied`: one weight vector a token, u = sum_l <W_l, x_l> / sqrt L (eq. 15).  `scalar_target`
     (from L floats to a tuple of k) and `scalar_response` (from k + n to a tuple of n + 1) are the same
     functions of one sample, given as one indexable and written with `math` alone: what numba compiles.
+    `gram` is Gamma, that of (w*, u_1..u_r)/d, (1 + r, 1 + r), the identity by default.
     """
 
     tokens: int
@@ -44,6 +50,7 @@ class Fields:
     untied: bool = False
     scalar_target: Callable[..., tuple[float, ...]] | None = None
     scalar_response: Callable[..., tuple[float, ...]] | None = None
+    gram: Array = field(default_factory=lambda: np.empty((0, 0)))
 
     def __post_init__(self) -> None:
         encoding = np.asarray(self.encoding, dtype=float)
@@ -60,6 +67,31 @@ class Fields:
                 "were given: drop them, or use the tied network"
             )
         object.__setattr__(self, "encoding", encoding)
+        n = 1 + encoding.shape[1]
+        gram = np.asarray(self.gram, dtype=float)
+        gram = np.eye(n) if gram.size == 0 else gram
+        sound = gram.shape == (n, n) and bool(np.isfinite(gram).all()) and bool(np.allclose(gram, gram.T, rtol=1e-12))
+        if not sound or abs(gram[0, 0] - 1) > 1e-12 or np.linalg.eigvalsh(gram)[0] <= 0:
+            raise FormulaError(
+                f"Gram matrix {gram.tolist()}: it must be symmetric, positive definite and {n} x {n}, a row for w* "
+                "(its diagonal entry is 1) and one for each encoding direction"
+            )
+        object.__setattr__(self, "gram", gram)
+
+    @property
+    def orthonormal(self) -> bool:
+        """Whether w* and the encoding directions are orthogonal and of squared length d."""
+        return bool((self.gram == np.eye(len(self.gram))).all())
+
+    @cached_property
+    def basis(self) -> Array:
+        """A, lower triangular, of Gamma = A A^T: (m, eps) = A sigma."""
+        return np.asarray(np.linalg.cholesky(self.gram))
+
+    @cached_property
+    def frame_encoding(self) -> Array:
+        """The encoding along the orthonormal q_0 = w*, q_1, ..., q_r: (L, 1 + r); e = `frame_encoding` sigma."""
+        return np.asarray(self.encoding @ self.basis[1:])
 
     @property
     def rank(self) -> int:
@@ -86,6 +118,7 @@ class Fields:
         *,
         summed: bool = False,
         untied: bool = False,
+        gram: ArrayLike = (),
     ) -> Fields:
         r"""Plain functions: g and phi give (k, N), `gradient` gives d_l phi as (k, n, N).
 
@@ -103,15 +136,22 @@ class Fields:
         columns = np.asarray(encoding, dtype=float)
         if columns.ndim == 1 and columns.size:
             columns = columns[:, None]
-        return cls(tokens, target, response, columns, summed, untied)
+        return cls(tokens, target, response, columns, summed, untied, gram=np.asarray(gram, dtype=float))
 
 
 def fields_of(
-    target: Target, model: Model, values: Mapping[sp.Symbol, Any] | None = None, *, untied: bool = False
+    target: Target,
+    model: Model,
+    values: Mapping[sp.Symbol, Any] | None = None,
+    *,
+    untied: bool = False,
+    gram: ArrayLike = (),
 ) -> Fields:
     r"""The float64 functions of a symbolic target and model, parameters replaced by `values`.
 
-    `untied` gives each token its own weight vector (also chosen by `model.family == "untied"`). Raises
+    `untied` gives each token its own weight vector (also chosen by `model.family == "untied"`).  `gram` is Gamma where
+    w* and the encoding directions are not orthonormal; a target that reads (X + P) w* has the means C Gamma_{1:,0} of
+    these fields in its formula (App. F.3: softmax_rows(v v^T), v = z* + omega c).  Raises
     `FormulaError` for an unset parameter or a mismatch of tokens or outputs, and `DomainError` when phi has
     jumps: its gradient is then zero almost everywhere and SGD cannot see the loss.
 
@@ -162,6 +202,7 @@ def fields_of(
         untied or model.family == "untied",
         scalar_function(tokens, goals, vector=True),
         scalar_function([*answers, *inputs], expressions, vector=True),
+        np.asarray(gram, dtype=float),
     )
 
 

@@ -117,10 +117,17 @@ class Block:
     count: Array
     mean: Array
     scatter: Array
+    basis: Array | None = None
+
+    @property
+    def overlaps(self) -> Array:
+        """(m, eps), (c + r, R): `basis` times the state, which is in orthonormal directions (`Fields.basis`)."""
+        states = np.concatenate((self.m, self.eps))
+        return states if self.basis is None else np.asarray(self.basis @ states)
 
     def note(self, position: int) -> None:
         """Record the moments of the present states as the `position`-th."""
-        states = np.concatenate((self.m, self.eps))
+        states = self.overlaps
         states = states[:, np.isfinite(states).all(axis=0)]
         self.count[position] = states.shape[1]
         if states.shape[1]:
@@ -155,10 +162,10 @@ def new_block(fields: Fields, settings: SGDSettings, index: int, engine: Engine)
         else StreamDraws(settings.seed, index, shape)
     )
     if settings.start is not None:
-        m = np.repeat(np.array(settings.start[: len(settings.start) - rank])[:, None], runs, axis=1)
+        begin_at = _orthonormal_start(fields, settings.start)
+        m, eps = (np.repeat(part[:, None], runs, axis=1) for part in np.split(begin_at, [len(begin_at) - rank]))
         if fields.untied and m.shape[0] == 1:
             m = np.repeat(m, columns, axis=0)
-        eps = np.repeat(np.array(settings.start[len(settings.start) - rank :])[:, None], runs, axis=1)
     else:
         begin = stream(settings.seed, index, 2)
         states = begin.standard_normal((columns * (1 + rank), runs))
@@ -172,7 +179,14 @@ def new_block(fields: Fields, settings: SGDSettings, index: int, engine: Engine)
         recovery[recovery_norm(fields, m, eps) >= settings.threshold**2] = 0
     times = len(settings.recorded_steps)
     count, moments = np.zeros(times), np.full((2, times, columns + rank), np.nan)
-    return Block(m, eps, recovery, draws, count, moments[0], moments[1])
+    basis = None if fields.orthonormal else fields.basis
+    return Block(m, eps, recovery, draws, count, moments[0], moments[1], basis)
+
+
+def _orthonormal_start(fields: Fields, start: tuple[float, ...]) -> Array:
+    """sigma = A^{-1} (m, eps); overlaps of an untied network stay as they are."""
+    point = np.array(start)
+    return point if fields.orthonormal else np.asarray(np.linalg.solve(fields.basis, point))
 
 
 def step_constants(fields: Fields, settings: SGDSettings) -> StepConstants:
@@ -188,9 +202,10 @@ def step_constants(fields: Fields, settings: SGDSettings) -> StepConstants:
         if len(start) not in ((1, fields.tokens) if fields.untied else (wanted,)):
             expected = f"1 or {fields.tokens}" if fields.untied else f"{wanted}"
             raise SieSymError(f"start {start} has {len(start)} entries: give {expected}, one a statistic")
-        length = max(map(abs, start)) if fields.untied else math.hypot(*start)
-        if length > 1.0:
-            raise SieSymError(f"start {start} has length {length}: overlaps lie in the unit ball")
+        length = max(map(abs, start)) if fields.untied else math.hypot(*_orthonormal_start(fields, start))
+        if length > 1.0 + (0.0 if fields.orthonormal else 1e-12):
+            where = "the unit ball" if fields.orthonormal else "s^T Gamma^{-1} s <= 1, Gamma the Gram matrix"
+            raise SieSymError(f"start {start} has length {length}: overlaps lie in {where}")
     threshold = math.inf if settings.threshold is None else settings.threshold**2
     gain = settings.rate / (float(settings.dimension) * settings.batch)
     return StepConstants(gain, settings.batch, settings.loss == "frobenius", threshold)
@@ -207,9 +222,9 @@ def summary(fields: Fields, settings: SGDSettings, blocks: list[Block]) -> SGDRe
         spread = scatters.sum(axis=0) + (count * (means - mean) ** 2).sum(axis=0)
         deviation = np.sqrt(spread / total)
     columns = chains(fields)
-    m = np.concatenate([block.m for block in blocks], axis=1)
-    eps = np.concatenate([block.eps for block in blocks], axis=1)
-    diverged = int((~np.isfinite(np.concatenate((m, eps))).all(axis=0)).sum())
+    states = np.concatenate([block.overlaps for block in blocks], axis=1)
+    m, eps = states[:columns], states[columns:]
+    diverged = int((~np.isfinite(states).all(axis=0)).sum())
     if diverged:
         warnings.warn(
             f"{diverged} of {settings.runs} replicas diverged (nan): lower the rate {settings.rate}, or check "

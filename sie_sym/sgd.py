@@ -145,7 +145,7 @@ def plain_step(
 ) -> Array:
     r"""One step of SGD on the weights themselves: w (d,), or W (L, d) when untied; returns the new weights.
 
-    `frame` holds w*, u_1, ..., u_r as rows (1 + r, d), orthogonal and of squared length d; `sample` is the
+    `frame` holds w*, u_1, ..., u_r as rows (1 + r, d), of Gram matrix d `fields.gram`; `sample` is the
     batch X, (B, L, d), entries N(0, 1/d).  Only `fields` is shared with the reduced chain.
     """
     dimension = weights.shape[-1]
@@ -165,7 +165,7 @@ def plain_step(
 def plain_sgd(fields: Fields, settings: SGDSettings) -> SGDResult:
     """SGD on d-dimensional weights, one replica after another: slow, and what `run_sgd` must equal in law.
 
-    The frame (w*, u_1, ..., u_r) is random; the result has the same fields as `run_sgd`'s.
+    The directions (w*, u_1, ..., u_r) are random, of the Gram matrix of the fields; the result is like `run_sgd`'s.
     """
     step_constants(fields, settings)
     dimension, rank, columns = settings.dimension, fields.rank, chains(fields)
@@ -175,6 +175,7 @@ def plain_sgd(fields: Fields, settings: SGDSettings) -> SGDResult:
     for run in range(settings.runs):
         rng = np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(run, 3)))
         frame = np.linalg.qr(rng.standard_normal((dimension, 1 + rank)))[0].T * np.sqrt(dimension)
+        directions = fields.basis @ frame  # w*, u_1, ..., u_r; the frame is orthogonal
         start = np.concatenate((block.m[:, run : run + 1], np.broadcast_to(block.eps[:, run], (columns, rank))), 1)
         weights = start @ frame
         rest = rng.standard_normal((columns, dimension))
@@ -185,7 +186,7 @@ def plain_sgd(fields: Fields, settings: SGDSettings) -> SGDResult:
         for step in range(settings.steps + 1):
             if step:
                 sample = rng.standard_normal((settings.batch, fields.tokens, dimension)) / np.sqrt(dimension)
-                weights = plain_step(fields, weights, frame, sample, settings.rate, settings.loss)
+                weights = plain_step(fields, weights, directions, sample, settings.rate, settings.loss)
             overlaps = np.atleast_2d(weights) @ frame.T / dimension
             state = np.concatenate((overlaps[:, 0], overlaps[0, 1:]))
             if step in recorded:
