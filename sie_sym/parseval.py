@@ -29,6 +29,7 @@ from sie_sym.transform import (
     Transform,
 )
 from sie_sym.weierstrass import weierstrass_transform
+from sie_sym.weighted_ridge import WeightedRidgeTransform
 
 
 def contraction(left: Transform, right: Transform, k: int) -> sp.Expr:
@@ -107,6 +108,8 @@ def function_of(transform: Transform) -> sp.Expr:
             return sp.Mul(*(function_of(part) for part in parts))
         case CoupledTransform(smoothed, labels):
             return smoothed.function([token(l) for l in labels])
+        case WeightedRidgeTransform(weight, ridge):
+            return function_of(weight) * function_of(ridge)
         case RidgeTransform(direction, profile):
             argument = sp.Add(*(c * token(l) for l, c in direction))
             if not isinstance(profile, Polynomial):
@@ -143,6 +146,8 @@ def second_moment(transform: Transform, shift: Point | None = None) -> sp.Expr:
         orders = range(transform.degree + 1)
         return sp.expand(sp.Add(*(contraction(transform, transform, k) for k in orders)))
     match transform:
+        case WeightedRidgeTransform():
+            return weierstrass_transform(function_of(transform) ** 2, shift).coefficient(())
         case RidgeTransform(_, (Smoothed() | Integral()) as smoothed) | CoupledTransform(smoothed, _):
             try:
                 return smoothed.second_moment()

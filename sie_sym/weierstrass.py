@@ -1,12 +1,13 @@
 r"""The Weierstrass transform (G h)(t) = E h(t + Z), Z ~ N(0, I): the generating function of all Hermite tensors.
 
 C_alpha(h) = E[h(Z) He_alpha(Z)] = d^alpha (G h)(0) (theory section 2; arXiv:2506.02651, Thm 3), so a transform is
-an object that knows its derivatives at 0.  Four structures, tried in this order, none of which is ever expanded:
+an object that knows its derivatives at 0.  Five structures, tried in this order, none of which is ever expanded:
 
 - ridge: h(z) = f(<a, z>) has (G h)(t) = (G_{|a|^2} f)(<a, t>), one-dimensional;
 - polynomial: exp(Laplacian/2) as a terminating series, in flint;
 - sum: linear;
-- product over mutually orthogonal sets of linear forms: independent Gaussians, so the transform factorises.
+- product over mutually orthogonal sets of linear forms: independent Gaussians, so the transform factorises;
+- polynomial times a ridge: a finite sum over the derivatives of both (`weighted_ridge`).
 
 What remains couples several tokens and is read as a `tilted.Smoothed` closed form.  A function without one stays an
 `integral.Integral`: the same structure over unevaluated Gaussian expectations.
@@ -40,6 +41,7 @@ from sie_sym.transform import (
     SumTransform,
     Transform,
 )
+from sie_sym.weighted_ridge import WeightedRidgeTransform
 
 POLYNOMIAL_BUDGET = 20_000
 """Up to this many terms a polynomial that is no ridge is expanded in flint; beyond, its structure must carry it."""
@@ -90,6 +92,8 @@ def weierstrass_transform(expression: sp.Expr, shift: Point | None = None) -> Tr
             return ProductTransform(tuple(weierstrass_transform(group, moved) for group in groups))
     if expression.has(sp.Sum, sp.Product):
         return weierstrass_transform(written_out(expression), moved)
+    if (weighted := _weighted_ridge(expression, symbols, moved)) is not None:
+        return weighted
     terms = _distributed(expression, symbols)
     if len(terms) > 1:
         return weierstrass_transform(sp.Add(*terms), moved)
@@ -134,6 +138,17 @@ def _ridge_transform(direction: Direction, profile: sp.Expr, shift: Point) -> Ri
         form = str(sp.Add(*(c * token(l) for l, c in direction)))
         form = form if form.isalnum() else f"({form})"
         raise type(error)(re.sub(rf"\b{_PROFILE.name}\b", form, str(error))) from None
+
+
+def _weighted_ridge(e: sp.Expr, symbols: frozenset[sp.Symbol], shift: Point) -> WeightedRidgeTransform | None:
+    """A polynomial times a function of one linear form."""
+    weights = [factor for factor in sp.Mul.make_args(e) if _small_polynomial(factor, symbols)]
+    ridge = as_ridge(sp.Mul(*(factor for factor in sp.Mul.make_args(e) if factor not in weights)), _PROFILE)
+    weight = sp.Mul(*weights)
+    if ridge is None or not has_tokens(weight) or not _small_polynomial(weight, symbols):
+        return None
+    polynomial = Polynomial.of(weight, {s: l for s in symbols if (l := token_index(s)) is not None})
+    return WeightedRidgeTransform(PolynomialTransform(polynomial.smoothed()), _ridge_transform(*ridge, shift))
 
 
 def _small_polynomial(expression: sp.Expr, symbols: frozenset[sp.Symbol]) -> bool:

@@ -26,6 +26,7 @@ _MODULES = [
         "Phi": special.ndtr,
         "gelu": lambda x: x * special.ndtr(x),
         "sigmoid": special.expit,
+        "softplus": lambda x: np.logaddexp(0.0, x),
         "erf": special.erf,
         "Heaviside": lambda x, half=0.5: np.heaviside(x, half),
         "Max": lambda *x: np.maximum.reduce(np.broadcast_arrays(*x)),

@@ -17,18 +17,18 @@ PACKAGE = ROOT / "sie_sym"
 # A module may import the modules that stand before it: in a line above, or on its left in its own line.
 LINES = (
     "errors evidence files functions",
-    "domain formula formula_functions parse latex_lexemes parse_latex",
+    "domain formula formula_functions parse latex_lexemes latex_display parse_latex latex_tables",
     "linear_forms target model paper_targets",
     "codegen numeric",
     "hermite polynomial balls growth vanishing enclosure cubature kinks symmetry logistic gaussian",
     "quadrature spectral hermite_grid gauss_hermite measure digits",
-    "normal_form tilted integral transform weierstrass parseval",
+    "normal_form tilted integral transform weighted_ridge weierstrass parseval",
     "expansion",
     "population_loss spectral_loss model_table loss_family numerical_loss",
     "exponents escape landscape numerical_landscape gradient_noise numerical_noise",
     "affine_landscape disk_minima phase_diagram phase_regions",
     "symmetric_tensor sphere_maximum operator_norm gain untied",
-    "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd",
+    "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
     "problem task sweep",
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents "
     "audit_remedies audit_entries audit_landscape audit_crossing audit",

@@ -24,7 +24,6 @@ from sie_sym.functions import TOKENS, He, gelu, relu, token
 from sie_sym.hermite import MultiIndex, inner_product, sparse
 from sie_sym.linear_forms import written_out
 from sie_sym.transform import (
-    CoupledTransform,
     PolynomialTransform,
     ProductTransform,
     RidgeTransform,
@@ -33,6 +32,7 @@ from sie_sym.transform import (
     require_square_integrable,
 )
 from sie_sym.weierstrass import weierstrass_transform
+from sie_sym.weighted_ridge import WeightedRidgeTransform
 
 z1, z2, z3, z4 = Z = tuple(token(l) for l in (1, 2, 3, 4))
 a, b = sp.symbols("a b", real=True)
@@ -428,7 +428,7 @@ def test_one_sum_of_relus_squared_splits_into_pairs() -> None:
 def test_a_polynomial_times_a_ridge_of_many_tokens() -> None:
     """E z_1 relu(S) = 1/2, S the sum of 20 tokens (Stein)."""
     transform = G(z1 * relu(sp.Sum(TOKENS[l], (l, 1, 20))))
-    assert isinstance(transform, CoupledTransform)
+    assert isinstance(transform, WeightedRidgeTransform)
     assert decide_zero(transform.coefficient(()) - R(1, 2)) is True
     assert [transform.vanishes(k) for k in (1, 4)] == [False, True]
 
