@@ -28,15 +28,20 @@ def draw_gain(axes: Any, curve: GainCurve, colour: str, name: str = "SGD", law: 
     )  # fmt: skip
 
 
-def logarithmic(axes: Any, tokens: Sequence[float]) -> None:
-    """Logarithmic axes whose ticks are the L that were run, and round gains."""
-    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
+def _round(value: float) -> str:
+    """0.5, 20, 5000 as they are, 20k and 5M beyond."""
+    return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e4 else f"{value:g}"
 
-    axes.set(xscale="log", yscale="log", xlabel="$L$ (tokens)", ylabel="gain (ratio of steps)")
+
+def logarithmic(axes: Any, tokens: Sequence[float], ylabel: str = "gain (ratio of steps)") -> None:
+    """Logarithmic axes with ticks at the L that were run, and at round values."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axes.set(xscale="log", yscale="log", xlabel="$L$ (tokens)", ylabel=ylabel)
     axes.set_xticks(list(tokens), [f"{L:g}" for L in tokens])
     axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_major_formatter(lambda value, _: _round(value))
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
