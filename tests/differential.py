@@ -37,8 +37,8 @@ from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import sparse
 from sie_sym.landscape import landscape
 from sie_sym.measure import measure
-from sie_sym.model import Model, linear_attention, tied_network
 from sie_sym.model import ACTIVATION_VARIABLE as U
+from sie_sym.model import Model, linear_attention, tied_network
 from sie_sym.parseval import second_moment
 from sie_sym.population_loss import population_loss
 from sie_sym.target import Target
