@@ -15,7 +15,8 @@ from sie_sym.cli_options import optional_model_options, target_options
 @click.command(short_help="All of it as one self-contained page.")
 @target_options
 @optional_model_options
-@click.option("--start", metavar="POINT", help="Where the flow starts (default: 0.01 in every statistic).")
+@click.option("--start", metavar="POINT",
+              help="Where the flow starts (default: 0.01 in every statistic, on the side of an odd escape).")  # fmt: skip
 @click.option("--recovery", type=click.FloatRange(0, 1, min_open=True), default=0.1, show_default=True, metavar="ETA",
               help="Weak recovery is |(m, eps)| >= ETA.")  # fmt: skip
 @click.option("--coefficients", type=click.IntRange(0, 64), metavar="K",
@@ -24,7 +25,7 @@ from sie_sym.cli_options import optional_model_options, target_options
 @click.option("-o", "--output", required=True, type=click.Path(dir_okay=False), metavar="FILE.html", help="The page.")
 @click.pass_context
 def report(
-    ctx: click.Context, start: str | None, recovery: float, coefficients: int | None, output: str, as_json: bool,
+    ctx: click.Context, /, start: str | None, recovery: float, coefficients: int | None, output: str, as_json: bool,
     **texts: Any,
 ) -> None:  # fmt: skip
     """Write one page of HTML that needs no network: formulas with their LaTeX, proofs, tables, figures.
@@ -56,8 +57,8 @@ def report(
         made.append(make())
     if terminal:
         click.echo("\r\x1b[K", err=True, nl=False)
-    model = "" if question.model_text is None else f" and {question.model_text.strip()}"
-    page = Page(f"{question.target_text.strip()}{model}", tuple(made), tuple(found.summary), command_line(ctx))
+    model = "" if question.model_text is None else f", model {question.model_text.strip()}"
+    page = Page(f"Target {question.target_text.strip()}{model}", tuple(made), tuple(found.summary), command_line(ctx))
     write_atomically(output, page.html())
     labels = [{"title": s.title, "evidence": None if s.evidence is None else s.evidence.value,
                "missing": s.notes[0] if s.missing else None} for s in made]  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import sympy as sp
 
@@ -13,12 +14,15 @@ from sie_sym.cli_dynamics import gain_answer
 from sie_sym.cli_landscape import landscape_answer
 from sie_sym.cli_numbers import NumericalQuestion
 from sie_sym.cli_options import MODELS, Question, point
+from sie_sym.cli_output import Answer
 from sie_sym.digits import decimal, shown
 from sie_sym.errors import SieSymError
+from sie_sym.escape import Escape
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.exponents import InformationExponent, information_exponent
 from sie_sym.flow import RECOVERY, Flow, gradient_flow
+from sie_sym.flow import TIME as OUT_OF_TIME
 from sie_sym.gain import gain
 from sie_sym.gaussian import GaussianExpectation, evidence_of
 from sie_sym.gradient_noise import GradientNoise
@@ -36,7 +40,7 @@ from sie_sym.typeset import LOSS, SETTING, TIME
 SMALL = sp.Rational(1, 100)
 _LONGEST_TIME = 1e7
 _ROWS = 40
-_NO_MODEL = "it is that of a model on the target, and no model was given: pass --model"
+_NO_MODEL = "the loss, its landscape and the dynamics are those of a model on the target: pass --model"
 _EQUATION_9 = (
     r"R(m, \varepsilon) = \mathbb{E} \lVert g \rVert^2 - 2 \sum_{k = 0}^{K} \frac{m^k}{k!} "
     r"\langle C_k(g), C_k(\varphi(\cdot + e)) \rangle + \mathbb{E} \lVert \varphi(\cdot + e) \rVert^2"
@@ -67,21 +71,25 @@ class Report:
     def sections(self) -> Iterator[tuple[str, Callable[[], Section]]]:
         """(title, how it is made); what cannot be computed becomes a section that says why."""
         parts: list[tuple[str, Callable[[], Section]]] = [
+            ("Setting", self.setting),
             ("Sequence information exponent", self.exponent),
             ("Hermite coefficients", self.coefficients),
-            ("Population loss", self.loss),
-            ("Landscape at initialization", self.landscape),
-            ("Dynamics", self.dynamics),
-            ("Finite learning rate", self.noise),
         ]
-        if self.question.model_text is not None and self.question.model.family in ("tied", "linear-attention"):
-            parts.append(("Tied against untied network", self.gain))
-        for number, (title, make) in enumerate([("Setting", self.setting), *parts]):
-            yield title, (lambda t=title, m=make, of_model=number > 2: self._guarded(t, m, of_model))
+        if self.question.model_text is None:
+            parts.append(("What a model sees", lambda: missing("What a model sees", _NO_MODEL)))
+        else:
+            parts += [
+                ("Population loss", self.loss),
+                ("Landscape at initialization", self.landscape),
+                ("Dynamics", self.dynamics),
+                ("Finite learning rate", self.noise),
+            ]
+            if self.question.model.family in ("tied", "linear-attention"):
+                parts.append(("Tied against untied network", self.gain))
+        for title, make in parts:
+            yield title, partial(self._guarded, title, make)
 
-    def _guarded(self, title: str, make: Callable[[], Section], of_model: bool) -> Section:
-        if of_model and self.question.model_text is None:
-            return missing(title, _NO_MODEL)
+    def _guarded(self, title: str, make: Callable[[], Section]) -> Section:
         try:
             return make()
         except SieSymError as error:
@@ -146,7 +154,8 @@ class Report:
         general = section(expansion, "Hermite coefficients", evidence=None)
         table = Coefficients(expansion, order)
         entries = list(table.entries.items())
-        names = ["C_alpha"] if len(target.components) == 1 else [f"C_alpha, output {i + 1}" for i in range(len(target.components))]
+        outputs = len(target.components)
+        names = ["C_alpha"] if outputs == 1 else [f"C_alpha, output {i + 1}" for i in range(outputs)]
         rows: list[tuple[Cell, ...]] = [
             (str(tuple(dense(alpha, target.tokens))), *map(_cell, values), evidence_of(values))
             for alpha, values in entries[:_ROWS]
@@ -160,11 +169,16 @@ class Report:
 
     # ---- the model on it --------------------------------------------------------------------------
 
+    @property
+    def _is_tabulated(self) -> bool:
+        """Whether the sum over powers of m is infinite and its terms are integrals that take long."""
+        return self.question.coupled > 1 and self.question.degree is None and self.question.order is None
+
     def loss(self) -> Section:
         """R in closed form, or how it is computed; its values at some points."""
         question = self.question
         statistics = question.model.statistics
-        if question.coupled > 1 and question.degree is None and question.order is None:
+        if self._is_tabulated:
             table = question.table.table
             made = Section(
                 "Population loss",
@@ -185,13 +199,20 @@ class Report:
             if question.loss.order is not None:
                 made = replace(made, notes=(f"Powers of m above {question.loss.order} are left out; the last formula "
                                             "bounds what that costs.",))  # fmt: skip
-        self.summary.append(("Population loss", "closed form" if made.evidence is Evidence.EXACT else "see below",
-                             made.evidence))  # fmt: skip
+        self.summary.append(("Population loss", self._kind_of_loss, made.evidence))
         try:
             rows = tuple(self._values())
         except SieSymError as error:
             return replace(made, notes=(*made.notes, f"Values: not computed: {error}"))
         return replace(made, tables=(Table((*map(str, statistics), "R", "error", "known"), rows),))
+
+    @property
+    def _kind_of_loss(self) -> str:
+        if self._is_tabulated:
+            return "tabulated"
+        loss = self.question.loss
+        integrals = ", with Gaussian integrals" if loss.expression.has(GaussianExpectation) else ""
+        return f"closed form{integrals}" if loss.order is None else f"powers of m to {loss.order}{integrals}"
 
     def _values(self) -> Iterator[tuple[Cell, ...]]:
         statistics = self.question.model.statistics
@@ -203,15 +224,25 @@ class Report:
             *([(half,) * 2] if len(statistics) == 2 else []),
             *corners,
         ]
+        exact_loss = not self._is_tabulated and self.question.loss.evidence is Evidence.EXACT
         for place in places:
-            value, error, proved = self.question.value(dict(zip(statistics, place, strict=True)))
+            at = dict(zip(statistics, place, strict=True))
+            exact = self.question.loss.expression.subs(at) if exact_loss else sp.nan
+            if exact.is_Rational and self.question.loss.order is None:
+                yield *map(str, place), Formula(printed(exact)), "0", Evidence.EXACT
+                continue
+            value, error, proved = self.question.value(at)
             error += math.ulp(value)
             known = Evidence.ENCLOSED if proved else Evidence.NUMERICAL
             yield *map(str, place), decimal(value, error), f"{error:.0e}", known
 
+    @cached_property
+    def _landscape(self) -> Answer:
+        return landscape_answer(self.question)
+
     def landscape(self) -> Section:
         """Gradient, Hessian, flatness index, escape."""
-        answer = landscape_answer(self.question)
+        answer = self._landscape
         found, data = answer.results[0], answer.data
         kappa = data["flatness_index"]
         self.summary.append(("Flatness index", "none" if kappa is None else str(kappa), Evidence(data["evidence"])))
@@ -232,16 +263,16 @@ class Report:
         question = self.question
         question.require_numbers()
         statistics, numbers = question.model.statistics, question.numbers
-        at = {s: SMALL for s in statistics} if self.start is None else point(self.start, statistics, "--start")
+        at = self._small_start() if self.start is None else point(self.start, statistics, "--start")
         start = [float(value) for value in at.values()]
         escape = gradient_flow(numbers, start, _LONGEST_TIME, recovery=self.eta, samples=2)
         recovered = escape.recovery_time
-        horizon = 2.5 * recovered if recovered else float(escape.t[-1]) or 1.0
-        flow = gradient_flow(numbers, start, horizon, samples=400) if math.isfinite(horizon) else escape
+        horizon = 2.5 * recovered if recovered else min(float(escape.t[-1]), 1e3) or 1.0
+        flow = gradient_flow(numbers, start, horizon, samples=400)
         where = ", ".join(f"{s} = {v}" for s, v in at.items())
         rows = _flow_rows(escape, flow, where, self.eta)
-        time = f"t = {recovered:.6g}" if escape.ended == RECOVERY else f"never: the flow ends at a {escape.ended}"
-        self.summary.append(("Weak recovery", f"{time} from {where}", Evidence.NUMERICAL))
+        time = f"t = {recovered:.6g}" if escape.ended == RECOVERY else _unrecovered(escape)
+        self.summary.append(("Weak recovery", f"{time}, from {where}", Evidence.NUMERICAL))
         equation = flow if question.coupled > 1 else FlowEquation(question.loss, flow, 0.0)
         made = section(equation, "Dynamics", evidence=Evidence.NUMERICAL)
         formulas = tuple(formula for formula in made.formulas if not formula.latex.startswith("s(0)"))
@@ -253,6 +284,21 @@ class Report:
             tables=(Table(("flow", ""), rows),),
             drawings=tuple(self._drawings(flow)),
         )  # fmt: skip
+
+    def _small_start(self) -> dict[sp.Symbol, sp.Expr]:
+        """0.01 in every statistic; where the escape is of odd order, on its side, as no other side is left."""
+        statistics = self.question.model.statistics
+        try:
+            found: Any = self._landscape.results[0]
+        except SieSymError:
+            return dict.fromkeys(statistics, SMALL)
+        escape: Escape = found.escape
+        if escape.order is None or escape.direction is None or escape.order % 2 == 0:
+            return dict.fromkeys(statistics, SMALL)
+        return {
+            s: -SMALL if (entry < 0) == sp.true else SMALL
+            for s, entry in zip(statistics, escape.direction, strict=True)
+        }
 
     def _drawings(self, flow: Flow) -> Iterator[Drawing]:
         numbers, rank = self.question.numbers, len(self.question.model.positional)
@@ -272,9 +318,9 @@ class Report:
 
     def noise(self) -> Section:
         """V, and the largest useful learning rate."""
-        self.question.require_numbers()
+        free = {*self.question.target.parameters, *self.question.model.parameters}
         noise = self.question.noise
-        limit = self.question.gamma_max
+        limit = None if free else self.question.gamma_max
         notes = [
             "At learning rate gamma the noise adds -(gamma/2) V(s) s to the flow."
             + ("" if limit is None else f" Above gamma_max = -2 lambda / V(0) = {limit:.6g}, lambda the lowest "
@@ -308,7 +354,7 @@ class Report:
             "Tied against untied network",
             found.evidence,
             notes=("How many times longer a network with one weight vector a token needs to recover the target "
-                   "(Thm 2), to leading order in d and without encoding.",),
+                   "(Thm 2), to leading order in d, without encoding or injection.",),
             tables=(Table(("", ""), tuple((label, line) for label, line in cells if label != "evidence")),),
         )  # fmt: skip
 
@@ -317,18 +363,24 @@ def _cell(value: sp.Expr) -> Cell:
     return shown(value) if value.has(GaussianExpectation) else Formula(printed(value))
 
 
+def _unrecovered(escape: Flow) -> str:
+    if escape.ended == OUT_OF_TIME:
+        return f"not before t = {escape.t[-1]:.6g}"
+    return f"never: the flow ends at a {escape.ended}"
+
+
 def _flow_rows(escape: Flow, flow: Flow, where: str, eta: float) -> tuple[tuple[Cell, ...], ...]:
     end = ", ".join(f"{s} = {v:.6g}" for s, v in zip(flow.statistics, flow.states[-1], strict=True))
-    recovery = f"not reached: {escape.ended} at t = {escape.t[-1]:.6g}"
+    recovery = _unrecovered(escape)
     if escape.recovery_time is not None:
         recovery = f"t = {escape.recovery_time:.8g}: n = d t / gamma steps at a small rate gamma"
     size = "|m|" if len(flow.statistics) == 1 else "|(m, eps)|"
-    return (
+    rows: tuple[tuple[Cell, ...], ...] = (
         ("start", where),
         (f"weak recovery, {size} >= {eta:g}", recovery),
         (f"state at t = {flow.t[-1]:.6g}", f"{end}, R = {flow.losses[-1]:.8g}"),
-        ("ended by", flow.ended),
     )
+    return rows if flow.ended == OUT_OF_TIME else (*rows, ("ended by", flow.ended))
 
 
 __all__ = ["Report"]

@@ -51,7 +51,7 @@ def relief_figure(loss: LossFunction) -> Figure:
     require_matplotlib()
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.2, 5.2), layout="constrained")
+    figure = Figure(figsize=(5.6, 4.9), layout="constrained")
     axes: Any = figure.add_subplot(projection="3d")
     draw_relief(axes, loss)
     for faces in axes.collections:

@@ -22,6 +22,8 @@ _TEXT = re.compile(
     r"\\text\{((?:[^{}\\$]|\\[{}$#%&_]|\\text(?:backslash|asciicircum|asciitilde|less|greater|bar)\{\}"
     r"|\$\\(?:to|leftarrow|ge|le|ne)\$)*)\}"
 )
+_FENCES = ("\u27e8", "\u27e9", "\u2016", "|")
+"""Angle brackets and bars."""
 
 
 def require_latex2mathml() -> None:
@@ -62,6 +64,7 @@ def mathml(formula: str) -> str:
     for element in list(tree.iter()):
         _write_plainly(element, texts)
     _join_letters(tree)
+    _space_functions(tree)
     tree.attrib.pop("xmlns", None)  # in HTML the element's name is enough
     return tostring(tree, encoding="unicode")
 
@@ -93,11 +96,17 @@ def _write_plainly(element: Element, texts: list[str]) -> None:
         element.set("class", "bold")
     if element.tag == "mtable" and any(cell.get("columnalign") == "right" for cell in element.iter("mtd")):
         element.set("displaystyle", "true")
-    if text in ("\u27e8", "\u27e9"):  # angle brackets
+    if text in _FENCES and element.get("stretchy") is None:
+        # Those of \\left and \\right stretch; by themselves all would.
         element.tag = "mo"
         element.set("stretchy", "false")
     elif element.tag == "mo" and len(text) > 1 and text.isalpha():
         element.tag = "mi"  # a function's name
+    elif text == ":":
+        element.tag = "mo"
+        element.attrib |= {"lspace": "0.28em", "rspace": "0.28em"}
+    elif element.tag == "mi" and "\u0391" <= text <= "\u03a9":
+        element.set("mathvariant", "normal")  # capital Greek, which browsers would slant
 
 
 def _join_letters(parent: Element) -> None:
@@ -111,6 +120,34 @@ def _join_letters(parent: Element) -> None:
             parent.remove(child)
         else:
             previous = child if upright and parent.tag in ("mrow", "mtd", "math") else None
+
+
+def _space_functions(parent: Element) -> None:
+    """A thin space between the name of a function and a letter or number beside it, as in d log d."""
+    for child in list(parent):
+        _space_functions(child)
+    if parent.tag not in ("mrow", "mtd"):
+        return
+    children = list(parent)
+    for position in range(len(children) - 1, 0, -1):
+        before, after = children[position - 1], children[position]
+        if _is_function(before) != _is_function(after) and all(map(_is_ordinary, (before, after))):
+            parent.insert(position, Element("mspace", {"width": "0.17em"}))
+
+
+def _base(element: Element) -> Element:
+    return _base(element[0]) if element.tag in ("msub", "msup", "msubsup", "munder") else element
+
+
+def _is_function(element: Element) -> bool:
+    base = _base(element)
+    text = base.text or ""
+    return base.tag == "mi" and len(text) > 1 and text.isascii() and base.get("mathvariant") is None
+
+
+def _is_ordinary(element: Element) -> bool:
+    base = _base(element)
+    return base.tag in ("mi", "mn", "mfrac", "msqrt")
 
 
 __all__ = ["LONGEST", "mathml", "require_latex2mathml"]

@@ -2,6 +2,7 @@ r"""The surface R(m, eps) over the disk m^2 + eps^2 <= 1: its contours with the 
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,7 +126,8 @@ def draw_relief(axes: Any, loss: LossFunction) -> None:
     axes.set_zlim(low - 0.45 * height, high)
     names = [f"${printed(s)}$" for s in loss.statistics]
     axes.set(xlabel=names[1], ylabel=names[0], zlabel="$R$", xticks=[-1, 0, 1], yticks=[-1, 0, 1])
-    axes.zaxis.set_major_formatter(lambda value, _: f"{value:.3g}")
+    places = max(0, 1 - math.floor(math.log10(height)))  # enough to tell neighbouring ticks apart
+    axes.zaxis.set_major_formatter(lambda value, _: f"{value:.{places}f}")
     axes.zaxis.set_major_locator(_Ticks(low, high))
     axes.view_init(elev=30, azim=-58)
     axes.set_box_aspect((1, 1, 0.72), zoom=0.92)
@@ -156,7 +158,9 @@ def draw_curve(axes: Axes, loss: LossFunction) -> None:
     axes.axvline(0, color=FAINT, lw=0.6, zorder=0)
     symbol: sp.Symbol = loss.statistics[0]
     axes.set(xlabel=f"${printed(symbol)}$  (semantic)", ylabel="$R$", xlim=(-1, 1))
-    slope, curvature = (float(np.asarray(f(0.0), dtype=float).ravel()[0]) for f in (loss.gradient, loss.hessian))
+    shown = (float(np.asarray(f(0.0), dtype=float).ravel()[0]) for f in (loss.gradient, loss.hessian))
+    rounding = 1e-12 * float(np.ptp(values))
+    slope, curvature = (0.0 if abs(x) <= rounding else x for x in shown)
     axes.set_title(f"at 0: slope {slope:.4g}, curvature {curvature:.4g}", loc="left")
 
 

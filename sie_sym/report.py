@@ -124,10 +124,22 @@ class Page:
         )
         # What is not escaped: the elements that this package made, out of escaped texts.
         environment.filters["element"] = Markup
+        environment.filters["words"] = readable
         environment.tests["formula"] = lambda cell: isinstance(cell, Formula)
         environment.tests["label"] = lambda cell: isinstance(cell, Evidence)
         template = environment.from_string(resources.files("sie_sym").joinpath("report.html").read_text("utf-8"))
         return template.render(page=self, meanings=MEANINGS)
+
+
+def readable(text: str) -> str:
+    """Plain ASCII text with its arrows and relations as characters.
+
+    >>> readable("even under z -> -z")
+    'even under z \u2192 -z'
+    """
+    for ascii_sign, sign in (("->", "\u2192"), ("<=", "\u2264"), (">=", "\u2265"), ("!=", "\u2260")):
+        text = text.replace(ascii_sign, sign)
+    return text
 
 
 def versions() -> tuple[tuple[str, str], ...]:
@@ -151,10 +163,15 @@ def require_report() -> None:
 
 
 def check_report_path(path: str | Path) -> None:
-    """Raise `SieSymError` unless the file is a page by its extension, `MissingExtra` without jinja2 or latex2mathml."""
+    """Raise `SieSymError` unless the file can be and is a page by its name, `MissingExtra` without an extra.
+
+    A page takes seconds to compute: better to know before.
+    """
     suffix = Path(path).suffix
     if suffix.lower() not in SUFFIXES:
         raise SieSymError(f"cannot write {path}: unknown extension {suffix!r}; a report is {' or '.join(SUFFIXES)}")
+    if not Path(path).absolute().parent.is_dir():
+        raise SieSymError(f"cannot write {path}: there is no such folder; choose another file, or make it")
     require_report()
 
 
