@@ -7,6 +7,7 @@ few nodes a token they cut polynomials off too early.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -50,10 +51,16 @@ def polynomial_coefficients(function: NumericFunction, tokens: int, order: int, 
     return SpectralExpansion(coefficients, np.full(order + 1, error), norm2, norm2_error, method)
 
 
+@functools.lru_cache(maxsize=64)
+def _rule(degree: int, nodes: int) -> tuple[Array, Array]:
+    """The nodes, and the weights times he_k, k <= degree."""
+    x, density = np.polynomial.hermite_e.hermegauss(nodes)
+    return x, normalised_hermite(degree, x, density / math.sqrt(2 * math.pi))
+
+
 def _by_rule(function: NumericFunction, tokens: int, degree: int, nodes: int) -> Array:
     """The normalised coefficients of total degree <= `degree`, shape (k, degree + 1, ...)."""
-    x, density = np.polynomial.hermite_e.hermegauss(nodes)
-    weights = normalised_hermite(degree, x, density / math.sqrt(2 * math.pi))
+    x, weights = _rule(degree, nodes)
     outputs = len(function(np.zeros((tokens, 1))))
     size = nodes**tokens
     refuse_memory(3 * size * (tokens + outputs), f"a rule of {size} nodes", "lower the degree of the target")

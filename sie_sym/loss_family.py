@@ -13,28 +13,17 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError
 from sie_sym.gauss_hermite import HIGHEST_DEGREE, polynomial_coefficients
-from sie_sym.quadrature import (
-    DEFAULT_NODES,
-    Array,
-    NumericFunction,
-    density,
-    grid_range,
-    normalised_hermite,
-    refuse_memory,
-    total_degree,
-    uniform_grid,
-)
+from sie_sym.hermite_grid import parity_of, smooth_coefficients
+from sie_sym.model_table import ModelTable, model_table
+from sie_sym.quadrature import Array, NumericFunction
 from sie_sym.spectral import SpectralExpansion, hermite_coefficients, softmax_matrix
 from sie_sym.spectral_loss import SpectralLoss
-
-_DEFAULT_ORDER = {1: 72, 2: 72, 3: 30, 4: 10, 5: 6}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +78,19 @@ def spectral_loss(
     degree: int | None = None,
 ) -> SpectralLoss:
     """The loss of numeric g and phi, (L, N) -> (k, N), with encoding C of shape (L, r); see `loss_family`."""
-    return loss_family([target], model, encoding, order=order, nodes=nodes, degrees=[degree]).at([1.0])
+    return target_loss(target, model_table(model, encoding, order=order, nodes=nodes), nodes=nodes, degree=degree)
+
+
+def target_loss(
+    target: NumericFunction, table: ModelTable, *, nodes: int | None = None, degree: int | None = None
+) -> SpectralLoss:
+    """The loss of another target for a model whose table is at hand: under a millisecond for smooth ones, L <= 2.
+
+    >>> table = model_table(lambda z: z[:1] ** 2, [[1.0]])
+    >>> float(target_loss(lambda z: np.cos(z[:1]), table).value(0.5, 0.0).round(9))    # (1 + e^-2)/2 - 1.5 e^(-1/2) + 3
+    2.657871652
+    """
+    return family_of([target], table, nodes=nodes, degrees=[degree]).at([1.0])
 
 
 def loss_family(
@@ -102,100 +103,68 @@ def loss_family(
     nodes: int | None = None,
     degrees: Sequence[int | None] = (),
 ) -> LossFamily:
-    r"""The table of a family of losses; L = number of rows of `encoding` (shape (L, r), r = 0 without
-    encoding).
+    """The family of some targets, (L, N) -> (k, N), for a numeric model; see `model_table` and `family_of`."""
+    table = model_table(model, encoding, order=order, nodes=nodes)
+    return family_of(targets, table, constants=constants, nodes=nodes, degrees=degrees)
+
+
+def family_of(
+    targets: Sequence[NumericFunction],
+    table: ModelTable,
+    *,
+    constants: ArrayLike = (),
+    nodes: int | None = None,
+    degrees: Sequence[int | None] = (),
+) -> LossFamily:
+    r"""The losses of a family of targets for the model of a table.
 
     The family is `targets` followed by the constant targets `constants`, of shape (c, k), which cost nothing.
-    `order` truncates the sum over k (default 72 for L <= 2, then 30, 10, 6), `nodes` a token as in
-    `hermite_coefficients`; `degrees` says which targets are polynomials of what degree: theirs are the rules of
-    `gauss_hermite`.  Raises `DomainError` if targets and model differ in their number of outputs, and
-    `TruncationError` when the table would not fit into memory.
+    `nodes` a token are those of `hermite_coefficients` (default: `smooth_coefficients` chooses); `degrees` says which
+    targets are polynomials of what degree: theirs are the rules of `gauss_hermite`.  Raises `DomainError` if targets
+    and model differ in their number of outputs.
     """
-    C = np.asarray(encoding, dtype=float)
-    if C.ndim != 2 or len(C) not in DEFAULT_NODES:
-        raise DomainError(f"encoding of shape {C.shape}: give an L x r array, L <= {max(DEFAULT_NODES)} tokens")
-    tokens, K = len(C), _DEFAULT_ORDER[len(C)] if order is None else order
-    U, sigma, Vt = np.linalg.svd(C, full_matrices=True) if C.size else (np.eye(tokens), np.zeros(0), np.eye(0))
-    rank = int(np.sum(sigma > 1e-12 * max(sigma, default=0.0)))
-    sigma = sigma[:rank]
-
-    def in_frame(function: NumericFunction) -> NumericFunction:
-        return lambda y: np.reshape(function(U @ y), (-1, y.shape[1]))
-
-    functions = [in_frame(target) for target in targets]
-    outputs = {len(f(np.zeros((tokens, 1)))) for f in (*functions, in_frame(model))}
-    if len(outputs) > 1:
-        raise DomainError(f"targets and model have {sorted(outputs)} outputs: they must agree")
-    k, n = outputs.pop(), len(targets)
+    tokens, K, k, n = len(table.encoding), table.order, table.outputs, len(targets)
+    functions = [_rotated(target, table.rotation) for target in targets]
     vectors = np.reshape(np.asarray(constants, dtype=float), (-1, k))
     expansions = [
         polynomial_coefficients(f, tokens, K, degree)
         if degree is not None and degree <= HIGHEST_DEGREE
-        else hermite_coefficients(f, tokens, K, nodes=nodes, parity=_parity(f, tokens))
+        else smooth_coefficients(f, tokens, K)
+        if nodes is None
+        else hermite_coefficients(f, tokens, K, nodes=nodes, parity=parity_of(f, tokens))
         for f, degree in zip(functions, degrees or [None] * n, strict=True)
     ]
-    coefficients = np.stack([e.coefficients for e in expansions])
+    outputs = {k, *(len(e.coefficients) for e in expansions)}
+    if len(outputs) > 1:
+        raise DomainError(f"targets and model have {sorted(outputs)} outputs: they must agree")
+    coefficients = np.zeros((n + len(vectors), k, *[K + 1] * tokens))
+    for row, expansion in zip(coefficients, expansions, strict=False):  # constants come after
+        row[...] = expansion.coefficients
+    coefficients.reshape(n + len(vectors), k, -1)[n:, :, 0] = vectors
     gram, gram_error = _gram(functions, expansions, vectors, nodes)
     tails = np.zeros_like(gram)
-    flat = coefficients.reshape(n, -1)
+    flat = coefficients[:n].reshape(n, -1)
     tails[:n, :n] = gram[:n, :n] - flat @ flat.T
-    # the model's table keeps the shifted coordinates last: see _model_table
-    weights = np.moveaxis(coefficients, range(2, 2 + rank), range(tokens + 2 - rank, tokens + 2))
-
-    count = nodes or DEFAULT_NODES[tokens]
-    half_width = grid_range(count, K)
-    step = 2 * half_width / count
-    number = 2 * math.ceil(11 + 5 * max(sigma, default=0.0))
-    while True:
-        angles = np.pi * (np.arange(number) + 0.5) / number
-        shifts = [s * np.cos(angles) for s in sigma]
-        table = _model_table(in_frame(model), tokens, K, weights, vectors, shifts, half_width, step, 0.5)
-        transform = 2 / number * np.cos(np.arange(number)[:, None] * angles)
-        transform[0] /= 2
-        series = [_transform_axes(part, transform, rank, lead) for part, lead in zip(table[:3], (1, 0, 0), strict=True)]
-        left = max(
-            (float(np.abs(np.moveaxis(series[0], 1 + axis, 0)[-2:]).max()) for axis in range(rank)),
-            default=0.0,
-        )
-        if left < 1e-13 * max(1.0, float(np.abs(series[0]).max())) or number > 200:
-            break
-        number *= 2
-    # a second grid, of other step and range, at a few of the shifts
-    some = slice(None, None, max(1, number // 4))
-    few = [s[some] for s in shifts]
-    check = _model_table(in_frame(model), tokens, K, weights, vectors, few, 0.97 * half_width, 1.07 * step, 0.0)
-    place = (slice(None), *[some] * rank)
-    axes = tuple(range(1, 1 + rank))
-    overlap_errors = 2 * np.abs(check[0] - table[0][place]).max(axis=axes) + left
-    number_of = np.bincount(total_degree(tokens, K).ravel())[: K + 1] * k
-    for row, expansion in zip(overlap_errors, expansions, strict=False):  # constants come after
-        row += table[3] * np.sqrt(number_of) * expansion.errors  # Cauchy-Schwarz in each degree
-    norm_error = gram_error + 2 * float(np.abs(check[1] - table[1][place[1:]]).max())
-    norm_error += 1e-14 * float(table[1].max())
+    overlaps, overlap_errors = table.overlaps(coefficients)
+    number_of = np.diff(table.layout.starts, append=len(table.layout.columns))
+    for row, expansion in zip(overlap_errors, expansions, strict=False):
+        row += table.sizes * np.sqrt(number_of) * expansion.errors  # Cauchy-Schwarz in each degree
     return LossFamily(
-        C,
-        Vt[:rank].T.copy(),
+        table.encoding,
+        table.frame,
         K,
         gram,
         tails,
-        series[0],
-        series[1],
-        series[2],
+        overlaps,
+        table.norm2,
+        table.tail,
         overlap_errors,
-        norm_error,
+        gram_error + table.norm_error,
     )
 
 
-def _parity(function: NumericFunction, tokens: int) -> Literal["even", "odd"] | None:
-    """The parity that some points show.  Only for two tokens or fewer: there one of the grids that estimate
-    the error does not use it, and would find it out.
-    """
-    points = np.random.default_rng(2).standard_normal((tokens, 64))
-    here, there = function(points), function(-points)
-    limit = 1e-14 * float(np.abs(here).max())
-    if tokens > 2 or min(np.abs(here - there).max(), np.abs(here + there).max()) > limit:
-        return None
-    return "even" if np.abs(here - there).max() <= limit else "odd"
+def _rotated(function: NumericFunction, rotation: Array) -> NumericFunction:
+    return lambda y: np.reshape(function(rotation @ y), (-1, y.shape[1]))
 
 
 def _gram(
@@ -228,97 +197,8 @@ def _gram(
     return gram, error
 
 
-def _transform_axes(values: Array, transform: Array, rank: int, lead: int) -> Array:
-    """Values at Chebyshev nodes to Chebyshev coefficients along `rank` axes after the first `lead`."""
-    for axis in range(lead, lead + rank):
-        values = np.moveaxis(np.tensordot(transform, values, axes=(1, axis)), 0, axis)
-    return values
-
-
-def _model_table(
-    model: NumericFunction,
-    tokens: int,
-    order: int,
-    weights: Array,
-    constants: Array,
-    shifts: Sequence[Array],
-    half_width: float,
-    step: float,
-    offset: float,
-) -> tuple[Array, Array, Array, Array]:
-    r"""a_k, E|phi|^2 and its tail at a tensor grid of shifts of the first coordinates, and max |C_k(phi)| of
-    all.
-
-    `weights` (n, k, j_{r+1}, ..., j_L, i_1, ..., i_r) are the targets' coefficients.  phi is evaluated once:
-    a shift moves the Hermite functions of the shifted coordinates, not phi.
-    """
-    rank = len(shifts)
-    fixed = uniform_grid(half_width, step, offset)
-    fixed_weights = normalised_hermite(order, fixed, step * density(fixed))
-    moving = [uniform_grid(half_width + float(np.abs(s).max()), step, offset) for s in shifts]
-    axes = [*moving, *[fixed] * (tokens - rank)]
-    size = math.prod(len(x) for x in axes)
-    outputs = weights.shape[1]
-    refuse_memory(4 * outputs * size, f"the model on {size} grid nodes", "pass fewer nodes")
-    points = np.array(np.meshgrid(*axes, indexing="ij")).reshape(tokens, -1)
-    values = np.asarray(model(points), dtype=float).reshape(outputs, *(len(x) for x in axes))
-    if not np.isfinite(values).all():
-        raise DomainError("the model is not finite everywhere on the grid: it must be defined on all of R^L")
-    square = np.einsum("k...,k...->...", values, values)
-    # if phi is even on the grid, a_k(-e) = (-1)^k a_k(e) on the grid: half of the shifts are enough
-    even = (
-        rank > 0
-        and offset == 0.5
-        and len(shifts[0]) % 2 == 0
-        and float(np.abs(values - np.flip(values, axis=tuple(range(1, tokens + 1)))).max())
-        < 1e-14 * np.abs(values).max()
-    )
-    computed = [s[: len(s) // 2] if even and axis == 0 else s for axis, s in enumerate(shifts)]
-    moving_weights = [
-        normalised_hermite(order, distance, step * density(distance))
-        for distance in (x - s[:, None] for x, s in zip(moving, computed, strict=True))
-    ]
-    values = np.moveaxis(values, 0, rank)
-    for _ in range(tokens - rank):
-        values = np.tensordot(values, fixed_weights, axes=(rank + 1, 1))
-        square = square @ fixed_weights[0]
-    degree = total_degree(tokens, order).ravel()
-    shape = tuple(len(s) for s in shifts)
-    overlaps = np.zeros((len(weights) + len(constants), *shape, order + 1))
-    norm2, tail = np.zeros(shape), np.zeros(shape)
-    largest = np.zeros(order + 1)
-
-    def visit(index: tuple[int, ...], part: Array, part_square: Array) -> None:
-        if len(index) < rank:
-            for i in range(len(computed[len(index)])):
-                weight = moving_weights[len(index)][:, i]
-                moved = np.tensordot(part, weight, axes=(0, 1))
-                visit((*index, i), moved, np.tensordot(weight[0], part_square, axes=1))
-            return
-        for target, row in enumerate(weights):
-            summed = np.einsum("k...,k...->...", row, part).ravel()
-            overlaps[(target, *index)] = np.bincount(degree, summed)[: order + 1]
-        mean = part.reshape(outputs, -1)[:, 0]
-        for row, constant in enumerate(constants, start=len(weights)):
-            overlaps[(row, *index, 0)] = constant @ mean
-        size2 = np.bincount(degree, np.einsum("k...,k...->...", part, part).ravel())[: order + 1]
-        np.maximum(largest, size2, out=largest)
-        norm2[index] = part_square
-        tail[index] = part_square - size2.sum()
-
-    visit((), values, square)
-    if even:
-        half = shape[0] // 2
-        back = tuple(range(rank))
-        norm2[half:] = np.flip(norm2, back)[half:]
-        tail[half:] = np.flip(tail, back)[half:]
-        sign = np.where(np.arange(order + 1) % 2, -1.0, 1.0)
-        overlaps[:, half:] = (np.flip(overlaps, tuple(axis + 1 for axis in back)) * sign)[:, half:]
-    return overlaps, norm2, tail, np.sqrt(largest)
-
-
 @functools.lru_cache(maxsize=2)
-def positional_semantic_family(order: int = 72) -> LossFamily:
+def positional_semantic_family(order: int = 80) -> LossFamily:
     """The table of section 4 of the paper: targets softmax, identity, all ones; model softmax, L = 2, C = (1,
     -1)."""
     matrices = [np.eye(2).ravel(), np.ones(4)]

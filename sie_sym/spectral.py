@@ -40,6 +40,8 @@ from sie_sym.quadrature import (
     uniform_grid,
 )
 
+Parity = Literal["even", "odd"]
+"""The behaviour of a function under z -> -z."""
 _BLOCK = 2**21
 """Function values evaluated at once (16 MB; numpy functions need a few times that for temporaries)."""
 _SCRAMBLINGS = 16
@@ -131,7 +133,7 @@ def hermite_coefficients(
     *,
     nodes: int | None = None,
     outputs: int | None = None,
-    parity: Literal["even", "odd"] | None = None,
+    parity: Parity | None = None,
     seed: int = 0,
 ) -> SpectralExpansion:
     r"""E[h(Z) he_alpha(Z)] for |alpha| <= order, Z ~ N(0, I_L), of a numeric h: (L, N) -> (k, N).
@@ -180,7 +182,7 @@ def _on_grid(
     half_width: float,
     step: float,
     offset: float,
-    parity: Literal["even", "odd"] | None,
+    parity: Parity | None,
 ) -> tuple[Array, float, float]:
     """Coefficients, E|h|^2, and the part of E|h|^2 from the inner 85% of the range, on one tensor grid."""
     x = uniform_grid(half_width, step, offset)
@@ -369,6 +371,7 @@ __all__ = [
     "MEMORY_LIMIT",
     "Array",
     "NumericFunction",
+    "Parity",
     "ShiftedExpectation",
     "SpectralExpansion",
     "hermite_coefficients",

@@ -87,9 +87,9 @@ def mehler(omega: float, m: float, eps: float) -> float:
 
 
 def test_positional_semantic_error_covers_the_truth() -> None:
-    """K = 72, at 50 random points of the disk and at m = +-1, where the truncation is largest."""
+    """K = 80, at 50 random points of the disk and at m = +-1, where the truncation is largest."""
     loss = positional_semantic(0.625)
-    assert loss.table.order == 72
+    assert loss.table.order == 80
     generator = np.random.default_rng(3)
     radius, angle = np.sqrt(generator.uniform(size=50)), generator.uniform(0, 2 * math.pi, 50)
     points = [(0.97 * r * math.cos(t), r * math.sin(t)) for r, t in zip(radius, angle, strict=True)]

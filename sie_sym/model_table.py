@@ -1,0 +1,321 @@
+r"""The Hermite coefficients C_beta(phi(. + C eps)) of a model at Chebyshev nodes of eps: all that a loss needs of it.
+
+R is linear in the target but for E|g|^2 (theory section 4), so that one table serves every target: each costs its own
+coefficients and one product with the table.  In coordinates along and across the encoding (the singular frame of C) a
+shift of the means touches only rank(C) coordinates: phi is evaluated once, and a shift moves the Hermite functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from sie_sym.errors import DomainError
+from sie_sym.quadrature import (
+    DEFAULT_NODES,
+    MEMORY_LIMIT,
+    Array,
+    NumericFunction,
+    density,
+    grid_range,
+    normalised_hermite,
+    refuse_memory,
+    total_degree,
+    uniform_grid,
+)
+
+_DEFAULT_ORDER = {1: 80, 2: 80, 3: 30, 4: 10, 5: 6}
+_FINEST = {1: 1600, 2: 512}
+_GOAL = 1e-9
+"""The error of the coefficients, relative to the norm of phi, below which more nodes are not tried."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModelTable:
+    r"""C_beta(phi(. + C eps))/sqrt(beta!), |beta| <= `order`, at Chebyshev nodes of the reduced overlaps p in [-1, 1].
+
+    The columns of `rotation` (L, L) are the directions along, then across the encoding, those of `frame` (r, rank) the
+    directions of p in eps.  `rows` yields the coefficients node by node, those of one degree in successive columns;
+    `checks` are rows of their differences between two grids of quadrature.  `norm2` and `tail` are the Chebyshev series
+    of E|phi(Z + e)|^2 and of its part beyond `order`, `norm_error` is their error.  `sizes[k]` is the largest
+    |C_k(phi(. + e))|, `error` estimates the largest error of such a vector relative to the norm of phi.
+    """
+
+    encoding: Array
+    rotation: Array
+    frame: Array
+    order: int
+    outputs: int
+    rows: Sequence[Array] | ShiftedCoefficients
+    checks: Array
+    layout: Layout
+    norm2: Array
+    tail: Array
+    norm_error: float
+    sizes: Array
+    error: float
+
+    def overlaps(self, coefficients: Array) -> tuple[Array, Array]:
+        r"""The Chebyshev series of a_k(e) = sum_{|b|=k} C_b(g).C_b(phi(. + e))/b!, shape (n, *nodes, order + 1).
+
+        `coefficients`, (n, k, order + 1, ...), are those of n targets, normalised and in the rotated coordinates.  With
+        the estimated errors of the a_k that the table and its interpolation make, (n, order + 1).
+        """
+        found = self.layout.products(self.layout.row(coefficients), itertools.chain(self.rows, [self.checks]))
+        count = found.shape[1] - len(self.checks)
+        series = self.layout.series(found[:, :count], 1, odd=True)
+        errors = 2 * np.abs(found[:, count:]).max(axis=1)
+        return series, errors + remainder(series, len(self.layout.nodes))[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """How coefficients are laid out, by Chebyshev nodes and degrees.
+
+    If phi is `even`, only the first half of the nodes of the first overlap is computed: C_k(phi(. - e)) is (-1)^k times
+    C_k(phi(. + e)).
+    `columns` are the places of |beta| <= `order` in an array (k, j_{r+1}, ..., j_L, j_1, ..., j_r), sorted by |beta|;
+    those of degree k begin at `starts[k]`.
+    """
+
+    nodes: tuple[int, ...]
+    even: bool
+    order: int
+    columns: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    def row(self, coefficients: Array) -> Array:
+        """Coefficients (n, k, order + 1, ...) laid out as rows, (n, columns)."""
+        rank, axes = len(self.nodes), coefficients.ndim
+        last = np.moveaxis(coefficients, range(2, 2 + rank), range(axes - rank, axes))
+        return np.asarray(last.reshape(len(coefficients), -1)[:, self.columns])
+
+    def products(self, weights: Array, rows: Iterable[Array]) -> Array:
+        """The inner products in each degree of n rows with others, shape (n, others, order + 1)."""
+        ends = [*self.starts[1:], len(self.columns)]
+        # a polynomial has few degrees, a function with a parity half of them
+        live = np.flatnonzero(np.logical_or.reduceat(weights.any(axis=0), self.starts))
+        found = []
+        for part in rows:
+            found.append(np.zeros((len(weights), len(part), self.order + 1)))
+            for k in live:
+                block = slice(self.starts[k], ends[k])
+                np.matmul(weights[:, block], part[:, block].T, out=found[-1][:, :, k])
+        return np.concatenate(found, axis=1)
+
+    def series(self, values: Array, lead: int, odd: bool = False) -> Array:
+        """Chebyshev series from the values at the computed nodes, the axis after the first `lead` ones.
+
+        `odd`: those in the last axis are odd in e for odd k if phi is even; else they are even.
+        """
+        rank = len(self.nodes)
+        shape = (self.nodes[0] // 2, *self.nodes[1:]) if self.even else self.nodes
+        values = values.reshape((*values.shape[:lead], *shape, *values.shape[lead + 1 :]))
+        if self.even:
+            sign = np.where(np.arange(self.order + 1) % 2, -1.0, 1.0) if odd else 1.0
+            mirror = np.flip(values, tuple(range(lead, lead + rank))) * sign
+            values = np.concatenate([values, mirror], axis=lead)
+        for axis, number in enumerate(self.nodes, start=lead):
+            values = np.moveaxis(np.tensordot(_transform(number), values, axes=(1, axis)), 0, axis)
+        return values
+
+
+@functools.lru_cache(maxsize=16)
+def _transform(number: int) -> Array:
+    """From values at the Chebyshev nodes to the coefficients of T_0, ..., T_{number-1}."""
+    n = np.arange(number)
+    scale = np.where(n == 0, 1, 2) / number
+    return np.asarray(scale[:, None] * np.cos(n[:, None] * np.pi * (n + 0.5) / number))
+
+
+@dataclass(frozen=True, eq=False)
+class ShiftedCoefficients:
+    """C_beta(phi(. + e)) at a tensor grid of shifts, computed whenever they are iterated over.
+
+    `values` (x_1, ..., x_r, k, j_{r+1}, ..., j_L) are those of phi, already integrated over the unshifted coordinates;
+    `weights`, (order + 1, shifts, x_i), are those of the shifted ones.  `norm2` is E|phi(. + e)|^2.
+    """
+
+    values: Array
+    weights: tuple[Array, ...]
+    columns: NDArray[np.int64]
+    norm2: Array
+
+    @property
+    def floats(self) -> int:
+        """The size of all rows together."""
+        return math.prod((int(w.shape[1]) for w in self.weights), start=len(self.columns))
+
+    def some(self, places: Sequence[slice]) -> ShiftedCoefficients:
+        """Those at some of the shifts."""
+        chosen = tuple(w[:, place] for w, place in zip(self.weights, places, strict=True))
+        return replace(self, weights=chosen, norm2=self.norm2[tuple(places)])
+
+    def __iter__(self) -> Iterator[Array]:
+        """Arrays (shifts, columns), together in the order of the grid of shifts."""
+        if self.weights:
+            yield from self._visit(self.values, 0)
+        else:
+            yield self.values.reshape(1, -1)[:, self.columns]
+
+    def _visit(self, part: Array, axis: int) -> Iterator[Array]:
+        weight = self.weights[axis]
+        if axis + 1 == len(self.weights):
+            moved = np.moveaxis(np.tensordot(part, weight, axes=(0, 2)), -1, 0)
+            yield moved.reshape(len(moved), -1)[:, self.columns]
+            return
+        for i in range(weight.shape[1]):
+            yield from self._visit(np.tensordot(part, weight[:, i], axes=(0, 1)), axis + 1)
+
+
+def model_table(
+    model: NumericFunction, encoding: ArrayLike, *, order: int | None = None, nodes: int | None = None
+) -> ModelTable:
+    r"""The table of a numeric phi: (L, N) -> (k, N) with encoding C of shape (L, r), r = 0 without encoding.
+
+    `order` (default 80 for L <= 2, then 30, 10, 6) truncates the sum over k; `nodes` is the number of nodes a token, by
+    default doubled for L <= 2 while that makes phi more accurate.  Tables beyond `MEMORY_LIMIT` are computed anew
+    whenever they are used.  Raises `DomainError` where phi is not finite, `TruncationError` when its values would not
+    fit into memory.
+
+    >>> table = model_table(lambda z: z[:1] ** 2, [[1.0]], order=4)
+    >>> float(table.sizes[2].round(9)), abs(table.norm2.round(9)[:5])     # He_2, and E (z + p)^4 = 3 + 6 p^2 + p^4
+    (1.414213562, array([6.375, 0.   , 3.5  , 0.   , 0.125]))
+    """
+    C = np.asarray(encoding, dtype=float)
+    if C.ndim != 2 or len(C) not in DEFAULT_NODES:
+        raise DomainError(f"encoding of shape {C.shape}: give an L x r array, L <= {max(DEFAULT_NODES)} tokens")
+    tokens, K = len(C), _DEFAULT_ORDER[len(C)] if order is None else order
+    U, sigma, Vt = np.linalg.svd(C, full_matrices=True) if C.size else (np.eye(tokens), np.zeros(0), np.eye(0))
+    rank = int(np.sum(sigma > 1e-12 * max(sigma, default=0.0)))
+    frame = Vt[:rank].T.copy()
+
+    def rotated(y: Array) -> Array:
+        return np.reshape(model(U @ y), (-1, y.shape[1]))
+
+    count = nodes or DEFAULT_NODES[tokens]
+    best = _on_nodes(rotated, C, U, sigma[:rank], frame, K, count)
+    while nodes is None and tokens <= 2 and best.error > _GOAL and count < _FINEST[tokens]:
+        count *= 2
+        finer = _on_nodes(rotated, C, U, sigma[:rank], frame, K, count)
+        if finer.error > best.error / 8:
+            break  # kinks: more nodes do not pay
+        best = finer
+    return best
+
+
+def _on_nodes(
+    phi: NumericFunction, C: Array, U: Array, sigma: Array, frame: Array, order: int, count: int
+) -> ModelTable:
+    """The table from a grid of `count` nodes a token, its errors from another one at a few of the shifts."""
+    tokens, rank = len(C), len(sigma)
+    outputs = len(phi(np.zeros((tokens, 1))))
+    size = outputs * (order + 1) ** tokens
+    refuse_memory(4 * size, f"{size} coefficients ({tokens} tokens to order {order})", "lower the order")
+    degree = np.tile(total_degree(tokens, order).ravel(), outputs)
+    columns = np.argsort(degree, kind="stable")[: int((degree <= order).sum())]
+    starts = np.searchsorted(degree[columns], np.arange(order + 1))
+    half_width = grid_range(count, order)
+    step = 2 * half_width / count
+    fine = _Grid.of(phi, tokens, order, half_width, step, 0.5, sigma)
+    probe = np.random.default_rng(3).standard_normal((1, outputs, *[order + 1] * tokens))
+    number = 2 * math.ceil(11 + 5 * max(sigma, default=0.0))
+    while True:
+        layout = Layout((number,) * rank, fine.even and rank > 0, order, columns, starts)
+        points = np.cos(np.pi * (np.arange(number) + 0.5) / number)
+        shifts = [s * points for s in sigma]
+        if layout.even:
+            shifts[0] = shifts[0][: number // 2]
+        found = fine.shifted(shifts, columns)
+        rows = list(found) if 8 * found.floats <= MEMORY_LIMIT else found
+        series = layout.series(layout.products(layout.row(probe), rows), 1, odd=True)
+        if float(remainder(series, rank)[0]) < 1e-13 * float(np.abs(series).max()) or number > 200:
+            break
+        number *= 2
+    squares = np.concatenate([np.add.reduceat(part**2, starts, axis=1) for part in rows])
+    norm2 = found.norm2.ravel()
+    # a second grid, of other step and range, at a few of the shifts
+    coarse = _Grid.of(phi, tokens, order, 0.97 * half_width, 1.07 * step, 0.0, sigma)
+    few = [slice(None, None, max(1, len(s) // 4)) for s in shifts]
+    here, there = found.some(few), coarse.shifted([s[place] for s, place in zip(shifts, few, strict=True)], columns)
+    checks = np.concatenate([a - b for a, b in zip(here, there, strict=True)])
+    worst = float(np.add.reduceat(checks**2, starts, axis=1).max())
+    return ModelTable(
+        C,
+        U,
+        frame,
+        order,
+        outputs,
+        rows,
+        checks,
+        layout,
+        layout.series(norm2, 0),
+        layout.series(norm2 - squares.sum(axis=1), 0),
+        2 * float(np.abs(here.norm2 - there.norm2).max()) + 1e-14 * float(norm2.max()),
+        np.sqrt(squares.max(axis=0)),
+        2 * math.sqrt(worst / float(norm2.max())) if worst else 0.0,
+    )
+
+
+def remainder(series: Array, rank: int) -> Array:
+    """The largest of the last two Chebyshev coefficients along any of `rank` axes after the first one, shape (n,)."""
+    largest = np.zeros(len(series))
+    for axis in range(rank):
+        ends = np.moveaxis(series, 1 + axis, 1)[:, -2:]
+        np.maximum(largest, np.abs(ends).reshape(len(series), -1).max(axis=1), out=largest)
+    return largest
+
+
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """phi on a grid wide enough for all shifts: integrated over the unshifted coordinates, as `ShiftedCoefficients`."""
+
+    values: Array
+    square: Array
+    moving: tuple[Array, ...]
+    order: int
+    step: float
+    even: bool
+
+    @classmethod
+    def of(
+        cls, phi: NumericFunction, tokens: int, order: int, half_width: float, step: float, offset: float, sigma: Array
+    ) -> _Grid:
+        """phi is evaluated once; `even` says that phi(-z) = phi(z) on the grid, up to rounding."""
+        rank = len(sigma)
+        fixed = uniform_grid(half_width, step, offset)
+        weights = normalised_hermite(order, fixed, step * density(fixed))
+        moving = tuple(uniform_grid(half_width + float(s), step, offset) for s in sigma)
+        axes = [*moving, *[fixed] * (tokens - rank)]
+        size = math.prod(len(x) for x in axes)
+        outputs = len(phi(np.zeros((tokens, 1))))
+        refuse_memory(4 * outputs * size, f"the model on {size} grid nodes", "pass fewer nodes")
+        points = np.array(np.meshgrid(*axes, indexing="ij")).reshape(tokens, -1)
+        values = np.asarray(phi(points), dtype=float)
+        if not np.isfinite(values).all():
+            raise DomainError("the model is not finite everywhere on the grid: it must be defined on all of R^L")
+        even = float(np.abs(values - values[:, ::-1]).max()) < 1e-14 * float(np.abs(values).max())
+        square = np.einsum("kn,kn->n", values, values).reshape([len(x) for x in axes])
+        values = np.moveaxis(values.reshape(outputs, *square.shape), 0, rank)
+        for _ in range(tokens - rank):
+            values = np.tensordot(values, weights, axes=(rank + 1, 1))
+            square = square @ weights[0]
+        return cls(values, square, moving, order, step, even)
+
+    def shifted(self, shifts: Sequence[Array], columns: NDArray[np.int64]) -> ShiftedCoefficients:
+        """The coefficients at a tensor grid of shifts of the first coordinates."""
+        distances = [x - s[:, None] for x, s in zip(self.moving, shifts, strict=True)]
+        weights = tuple(normalised_hermite(self.order, x, self.step * density(x)) for x in distances)
+        norm2 = self.square
+        for weight in weights:
+            norm2 = np.tensordot(norm2, weight[0], axes=(0, 1))
+        return ShiftedCoefficients(self.values, weights, columns, norm2)
+
+
+__all__ = ["Layout", "ModelTable", "ShiftedCoefficients", "model_table"]
