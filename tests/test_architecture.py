@@ -25,7 +25,7 @@ LINES = (
     "normal_form tilted integral transform weighted_ridge weierstrass parseval",
     "expansion",
     "population_loss spectral_loss model_table loss_family numerical_loss",
-    "exponents escape landscape numerical_landscape gradient_noise numerical_noise",
+    "exponents escape landscape numerical_landscape gradient_noise numerical_noise frobenius_loss",
     "affine_landscape disk_minima phase_diagram phase_regions",
     "symmetric_tensor sphere_maximum operator_norm gain untied",
     "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
@@ -41,7 +41,7 @@ STREET = [module for line in LINES for module in line.split()]
 
 # SGD is simulated from the model alone, so that it can contradict the closed form.
 SIMULATION = {"fields", "draws_compiled", "chain", "chain_compiled", "sgd"}
-CLOSED_FORM = {"expansion", "population_loss", "spectral_loss", "gradient_noise", "numerical_noise"}
+CLOSED_FORM = {"expansion", "population_loss", "spectral_loss", "gradient_noise", "numerical_noise", "frobenius_loss"}
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
 Rule = Callable[[ast.Module], list[str]]
