@@ -1,0 +1,196 @@
+"""Mutation testing: small faults are put into a module one at a time, and its tests must fail.
+
+    python tests/mutation.py weierstrass expansion --mutants 40 --seed 1
+
+draws mutants at random from all of a module's (operators, comparisons, constants, conditions, dropped statements), runs
+the module's tests on each in a copy of the tree, and prints the survivors with their lines and the score.  A survivor
+is a missing test, or a change without effect (an equivalent mutant): only reading tells.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+TESTS = {
+    "weierstrass": "test_weierstrass test_weighted_ridge test_exponents",
+    "weighted_ridge": "test_weighted_ridge test_weierstrass",
+    "expansion": "test_expansion test_exponents",
+    "exponents": "test_exponents test_cli",
+    "population_loss": "test_population_loss test_landscape",
+    "gaussian": "test_gaussian test_agreement",
+    "sgd": "test_sgd",
+    "chain": "test_sgd",
+    "fields": "test_sgd",
+}
+"""The modules under test and the files whose tests must notice."""
+
+SWAPS: dict[type[ast.AST], tuple[type[ast.AST], ...]] = {
+    ast.Add: (ast.Sub,),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Add, ast.Div),
+    ast.Div: (ast.Mult,),
+    ast.FloorDiv: (ast.Mult,),
+    ast.Mod: (ast.Mult,),
+    ast.Pow: (ast.Mult,),
+    ast.Lt: (ast.LtE, ast.Gt),
+    ast.LtE: (ast.Lt,),
+    ast.Gt: (ast.GtE, ast.Lt),
+    ast.GtE: (ast.Gt,),
+    ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
+    ast.In: (ast.NotIn,),
+    ast.NotIn: (ast.In,),
+    ast.And: (ast.Or,),
+    ast.Or: (ast.And,),
+    ast.BitAnd: (ast.BitOr,),
+    ast.BitOr: (ast.BitAnd,),
+}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: where, what, and the text of the changed module."""
+
+    line: int
+    change: str
+    text: str
+
+
+def _docstring(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
+    return isinstance(parents.get(node), ast.Expr)
+
+
+def _spots(tree: ast.Module) -> Iterator[tuple[int, str, int]]:
+    """(number of the node in `ast.walk`, kind, which of its alternatives)."""
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    inert = {  # annotations, and decorators such as dataclass(frozen=True)
+        n
+        for node in ast.walk(tree)
+        for part in (*(getattr(node, f, None) for f in ("annotation", "returns")), *getattr(node, "decorator_list", ()))
+        if part is not None
+        for n in ast.walk(part)
+    }
+    for number, node in enumerate(ast.walk(tree)):
+        if node in inert:
+            continue
+        if type(node) in SWAPS:
+            for which in range(len(SWAPS[type(node)])):
+                yield number, "swap", which
+        elif isinstance(node, ast.Constant) and not _docstring(node, parents):
+            if isinstance(node.value, bool | int) and not isinstance(parents.get(node), ast.JoinedStr):
+                yield number, "constant", 0
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
+            yield number, "unary", 0
+        elif isinstance(node, ast.If | ast.IfExp | ast.While):
+            yield number, "true", 0
+            yield number, "false", 0
+        elif isinstance(node, ast.AugAssign | ast.Raise) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+        ):
+            yield number, "drop", 0
+
+
+def _mutated(tree: ast.Module, number: int, kind: str, which: int) -> Mutant:
+    changed = copy.deepcopy(tree)
+    parents = {child: node for node in ast.walk(changed) for child in ast.iter_child_nodes(node)}
+    node = list(ast.walk(changed))[number]
+    place: ast.AST = node
+    while not hasattr(place, "lineno"):
+        place = parents[place]
+    before = ast.unparse(node if hasattr(node, "lineno") and kind != "drop" else place)
+    replacement: ast.AST
+    if kind == "swap":
+        replacement = SWAPS[type(node)][which]()
+        change = f"{type(node).__name__} -> {type(replacement).__name__}"
+    elif kind == "constant":
+        assert isinstance(node, ast.Constant)
+        value = not node.value if isinstance(node.value, bool) else node.value + 1  # type: ignore[operator]
+        replacement, change = ast.Constant(value), f"{node.value} -> {value}"
+    elif kind == "unary":
+        assert isinstance(node, ast.UnaryOp)
+        replacement, change = node.operand, "sign or not dropped"
+    elif kind == "drop":
+        replacement, change = ast.Pass(), "statement dropped"
+    else:
+        assert isinstance(node, ast.If | ast.IfExp | ast.While)
+        node.test, change = ast.Constant(kind == "true"), f"condition {kind}"
+        return Mutant(place.lineno, f"{change} in {before.splitlines()[0][:90]}", _text(changed))  # type: ignore[attr-defined]
+    parent = parents[node]
+    for field, value in ast.iter_fields(parent):
+        if value is node:
+            setattr(parent, field, replacement)
+        elif isinstance(value, list):
+            setattr(parent, field, [replacement if item is node else item for item in value])
+    return Mutant(place.lineno, f"{change} in {before.splitlines()[0][:90]}", _text(changed))  # type: ignore[attr-defined]
+
+
+def _text(tree: ast.Module) -> str:
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def mutants(module: str, count: int, seed: int) -> list[Mutant]:
+    """`count` mutants of a module of the package, drawn without repetition; all of them if there are fewer."""
+    tree = ast.parse((ROOT / "sie_sym" / f"{module}.py").read_text())
+    spots = list(_spots(tree))
+    drawn = random.Random(f"{module} {seed}").sample(spots, min(count, len(spots)))
+    return [_mutated(tree, *spot) for spot in drawn]
+
+
+def survives(mutant: Mutant, module: str, tree: Path, seconds: float) -> bool:
+    """Whether the tests of a module pass on a mutant in a copy of the tree; those that hang do not."""
+    path = tree / "sie_sym" / f"{module}.py"
+    original = path.read_text()
+    files = [f"sie_sym/{module}.py", *(f"tests/{name}.py" for name in TESTS[module].split())]
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
+    try:
+        path.write_text(mutant.text)
+        command = [sys.executable, "-m", "pytest", *options, *files]
+        run = subprocess.run(command, cwd=tree, capture_output=True, timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        path.write_text(original)
+    return run.returncode == 0
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("modules", nargs="*", default=list(TESTS), choices=[*TESTS, []])
+    parser.add_argument("--mutants", type=int, default=40, help="of each module")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=600, help="what a run of the tests may take")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        for name in ("sie_sym", "tests", "derivations", "docs"):
+            shutil.copytree(ROOT / name, tree / name, ignore=shutil.ignore_patterns("__pycache__", "_build", ".*"))
+        for name in ("setup.cfg", "pyproject.toml", "README.md"):
+            shutil.copy(ROOT / name, tree)
+        for module in options.modules:
+            drawn = mutants(module, options.mutants, options.seed)
+            alive = []
+            for mutant in drawn:
+                if survives(mutant, module, tree, options.seconds):
+                    alive.append(mutant)
+                    print(f"{module}.py:{mutant.line}: survives: {mutant.change}", flush=True)
+            print(f"{module}: {len(drawn) - len(alive)} of {len(drawn)} mutants noticed", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
