@@ -23,6 +23,7 @@ _HOMES = {
     "functions": "TOKENS He Phi SignProduct gelu relu sigmoid softmax softplus token",
     "parse": "parse_formula parse_number",
     "parse_latex": "parse_latex",
+    "latex_tables": "parse_latex_coefficients",
     "target": "Target",
     "model": "ACTIVATION_VARIABLE Model attention_matrix formula_model linear_attention softmax_attention tied_network",
     "paper_targets": "NamedTarget named_target named_targets",

@@ -21,7 +21,7 @@ from sie_sym.formula import (
     joined,
     shown,
 )
-from sie_sym.functions import He, Phi, gelu, relu, sigmoid, softplus
+from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softplus, token_index
 
 MAX_HERMITE = 200
 """k of He(k, x)."""
@@ -192,7 +192,9 @@ class FormulaBuilder(Builder):
 
     def structured(self, kind: str, index: sp.Symbol, body: Value, position: int) -> Value:
         """The unexpanded sum or product of `body` over the bound `index`; call inside `bound`."""
-        if not body.varies:
+        # What it read may have cancelled: z[l] - z[l].
+        varies = body.varies and (self.activation or any(map(_is_token, body.expr.free_symbols)))
+        if not varies:
             what = f"the body {str(body.expr)[:30]} of {kind} reads no token"
             self.fail(what, "write its value as a number, or use z[l] in it", position)
         span = self.ranges[index]
@@ -207,3 +209,7 @@ class FormulaBuilder(Builder):
             parameter=len(span) * body.parameter,
         )
         return self.bounded(value, position)
+
+
+def _is_token(symbol: sp.Basic) -> bool:
+    return symbol == TOKENS.label or token_index(symbol) is not None

@@ -27,8 +27,8 @@ _LEXEME = re.compile(
     r"|(?P<left>\\(?:left|right)(?![A-Za-z])\s*)"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
     r"|(?P<letter>[A-Za-z])"
-    r"|(?P<command>\\(?:[A-Za-z]+|[{}|\\]))"
-    r"|(?P<operator>[-+*/^_(){}\[\]|,=&])",
+    r"|(?P<command>\\(?:[A-Za-z]+|[{}|\\_]))"
+    r"|(?P<operator>[-+*/^_(){}\[\]|,=&<>])",
     re.ASCII,
 )
 COMMANDS = {
@@ -44,15 +44,17 @@ GREEK = frozenset({
 })  # fmt: skip
 DECORATIONS = frozenset({r"\mathbf", r"\boldsymbol", r"\bm", r"\vec", r"\mathit"})
 UPRIGHT = frozenset({r"\mathrm", r"\operatorname", r"\text", r"\mathsf"})
+INDICATORS = frozenset({r"\mathbf", r"\mathbb", r"\mathds"})
 STARS = frozenset({r"\star", r"\ast", "*"})
 CLOSING = {"(": ")", "[": "]", r"\{": r"\}", r"\lvert": r"\rvert"}
 PRODUCT = frozenset({r"\cdot", r"\times", "*"})
 # Conventionally functions: reading sigma(z_1) as a product would be silently wrong.
 FUNCTION_LETTERS = frozenset({"f", "g", "h", "H", "sigma", "phi", "varphi", "psi", "theta", "Theta"})
-ENDING = frozenset({r"\}", r"\rvert", r"\\", r"\end"}) | PRODUCT
+ENDING = frozenset({r"\}", r"\rvert", r"\\", r"\end", r"\_"}) | PRODUCT
 KNOWN = (
     UPRIGHT
     | DECORATIONS
+    | INDICATORS
     | ENDING
     | STARS
     | COMMANDS.keys()

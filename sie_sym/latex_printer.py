@@ -1,23 +1,31 @@
 r"""SymPy expressions as LaTeX in this project's notation: tokens z_{1}, overlaps m and \varepsilon, names of any kind.
 
-What is written is plain amsmath in ASCII; it reads the same in KaTeX's strict mode.
+What is written is plain amsmath in ASCII; it reads the same in KaTeX's strict mode.  `parse_latex` reads the formula of
+a target back as the same expression: no two names are alike to it, and nothing is written that it refuses as ambiguous.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
 
 from sie_sym.functions import TOKENS, token_index
+from sie_sym.latex_lexemes import FUNCTION_LETTERS, NAMED
 
 _GREEK = re.compile(
     "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|pi|rho|sigma|tau|upsilon|phi|chi|psi|omega"
     "|Gamma|Delta|Theta|Lambda|Xi|Pi|Sigma|Upsilon|Phi|Psi|Omega"
 )
-_NAME = re.compile(r"(?P<base>[A-Za-z]+)(?:_?(?P<digits>[0-9]+)|_(?P<word>[A-Za-z0-9]+))?")
+_NAME = re.compile(r"(?P<base>[A-Za-z]+)(?:(?P<digits>[0-9]+)|_(?P<word>[A-Za-z0-9]+))?")
+# Upright these are functions.
+_FUNCTIONS = frozenset({*NAMED, "pi"})
+_LETTERS = "|".join(sorted(letter if len(letter) == 1 else rf"\\{letter}" for letter in FUNCTION_LETTERS))
+_LETTERS += r"|\\mathrm\{varphi\}"
+_PRODUCT = re.compile(rf"(?<![A-Za-z\\])((?:{_LETTERS})(?:_\{{(?:[0-9]+|\\mathrm\{{[A-Za-z0-9]+\}})\}})?) (\\left[(])")
 _LATEX_NAME = re.compile(r"[A-Za-z]_\{[0-9]+\}")
 _LINE = 150
 """Characters of LaTeX in one line of a formula, about a line of A4."""
@@ -30,6 +38,8 @@ def _escaped(name: str) -> str:
 def symbol_name(name: str) -> str:
     r"""The LaTeX of a parameter: Greek by name, trailing digits as a subscript, long names upright.
 
+    x1 is x_{1} and x_1 is x_{\mathrm{1}}, which `parse_latex` tells apart; it reads \mathit{sin} as a parameter.
+
     >>> symbol_name("omega"), symbol_name("eps2"), symbol_name("a_max"), symbol_name("rate")
     ('\\omega', '\\varepsilon_{2}', 'a_{\\mathrm{max}}', '\\mathrm{rate}')
     """
@@ -37,11 +47,15 @@ def symbol_name(name: str) -> str:
         return name  # the bound variables of expectations
     if name.endswith("'"):  # a derivative of a constant, n_0''
         return symbol_name(name.rstrip("'")) + name[len(name.rstrip("'")) :]
+    if name == "lambda_":
+        return r"\lambda"  # lambda is a reserved word of the formula grammar
     match = _NAME.fullmatch(name)
-    if match is None:
+    if match is None or (match["base"] == "z" and match["word"]):  # z_{1} is a token
         return rf"\mathrm{{{_escaped(name)}}}"
     base = match["base"]
-    if base == "eps":
+    if base in _FUNCTIONS:
+        letter = rf"\mathit{{{base}}}"
+    elif base == "eps":
         letter = r"\varepsilon"
     elif _GREEK.fullmatch(base):
         letter = "\\" + base
@@ -71,6 +85,32 @@ class Printer(LatexPrinter):
     def _print_Indexed(self, expr: sp.Indexed) -> str:
         letter = self.letter if expr.base == TOKENS else symbol_name(str(expr.base))
         return f"{letter}_{{{', '.join(self.doprint(index) for index in expr.indices)}}}"
+
+    def _print(self, expr: sp.Basic, **kwargs: Any) -> str:
+        # e alone could be a parameter; SymPy's constants print themselves, past any method here.
+        text: str = "e^{1}" if expr is sp.E else super()._print(expr, **kwargs)
+        return text
+
+    def _print_Mul(self, expr: sp.Mul) -> str:
+        # f (x + 1) could be a function of x + 1.
+        return _PRODUCT.sub(r"\1 \\cdot \2", super()._print_Mul(expr))
+
+    def _print_Sum(self, expr: sp.Sum) -> str:
+        return self._print_structured(r"\sum", expr)
+
+    def _print_Product(self, expr: sp.Product) -> str:
+        return self._print_structured(r"\prod", expr)
+
+    def _print_structured(self, sign: str, expr: sp.Sum | sp.Product) -> str:
+        """One sign an index, the outermost first; a body that starts with a minus in parentheses, as a sum is."""
+        signs = [
+            f"{sign}_{{{self._print(index)}={self._print(low)}}}^{{{self._print(high)}}}"
+            for index, low, high in reversed(expr.limits)
+        ]
+        body = self._print(expr.function)
+        if expr.function.is_Add or body.startswith("-"):
+            body = rf"\left({body}\right)"
+        return " ".join([*signs, body])
 
     def _print_Heaviside(self, expr: sp.Heaviside, exp: str | None = None) -> str:
         # Its powers are itself, but for its value 1/2 on a set of measure zero.

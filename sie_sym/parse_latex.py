@@ -18,12 +18,14 @@ import sympy as sp
 
 from sie_sym.errors import FormulaError
 from sie_sym.formula import Value
+from sie_sym.latex_display import formula_part
 from sie_sym.latex_lexemes import (
     CLOSING,
     COMMANDS,
     DECORATIONS,
     ENDING,
     FUNCTION_LETTERS,
+    INDICATORS,
     NAMED,
     PRODUCT,
     STARS,
@@ -31,6 +33,8 @@ from sie_sym.latex_lexemes import (
     Cursor,
     Lexeme,
 )
+
+_SPELLED = {r"\varepsilon": "eps"}
 
 
 class _Parser(Cursor):
@@ -61,8 +65,8 @@ class _Parser(Cursor):
         r"""The letters and digits of {name}, or one Greek letter as in {\beta}."""
         self.expect("{", "write {name}")
         letters = self.take().text if self.head.greek else ""
-        while not letters.startswith("\\") and self.head.kind in ("letter", "number"):
-            letters += self.take().text
+        while not letters.startswith("\\") and self.head.kind in ("letter", "number", r"\_"):
+            letters += self.take().text.lstrip("\\")
         self.expect("}", "write {name} in letters and digits")
         return letters
 
@@ -225,6 +229,8 @@ class _Parser(Cursor):
         if head.kind in COMMANDS:
             self.take()
             return self.applied(COMMANDS[head.kind], head)
+        if head.kind in INDICATORS and (self.follows("number", offset=1) or self.follows("{", "number", "}", offset=1)):
+            return self.indicator()
         if head.kind == "letter" or head.greek or head.kind in UPRIGHT | DECORATIONS | {r"\pi"}:
             return self.named(scripts)
         self.unexpected("expected a factor", "complete or balance the formula")
@@ -247,17 +253,17 @@ class _Parser(Cursor):
 
     def named(self, scripts: bool) -> Value:
         head = self.take()
-        name = head.text.lstrip("\\")
+        name = head.text
         if head.kind in UPRIGHT | DECORATIONS:
             name = self.take().text if self.head.kind != "{" else self.word()
-            name = name.lstrip("\\")
-            if head.kind in UPRIGHT and name in NAMED:
-                return self.applied(NAMED[name], head)
+        name = _SPELLED.get(name, name).lstrip("\\")
+        if head.kind in UPRIGHT and name in NAMED:
+            return self.applied(NAMED[name], head)
         if name == "pi" and head.kind == r"\pi":
             return self.builder.name("pi", head.position)
         if name == "e" and head.kind in ("letter", r"\mathrm"):
             return self.exponential(head)
-        if not name or (len(name) > 1 and not name.isalnum()):
+        if not name.replace("_", ""):
             self.builder.fail("an empty name", r"write e.g. \mathrm{rate}", head.position)
         if name == "z":
             return self.token(head)
@@ -273,27 +279,37 @@ class _Parser(Cursor):
         return self.builder.call("exp", [self.script()], head.position)
 
     def parameter(self, name: str, head: Lexeme, scripts: bool) -> Value:
-        subscript = ""
-        if scripts and self.accepts("_"):
-            subscript = self.subscript()
         letter = name
-        name = f"{name}_" if name == "lambda" else name
-        if subscript:
-            name += subscript if subscript.isdigit() else f"_{subscript}"
+        subscript = self.subscript() if scripts and self.accepts("_") else ""
+        name += subscript
+        if name == "lambda":
+            name = "lambda_"
         if self.head.kind in ("(", r"\{") and scripts and (letter in FUNCTION_LETTERS or not self.head.spaced):
             remedy = rf"write {head.text} \cdot (..) for a product, \operatorname{{..}} for a function"
             self.builder.fail(f"{name}(..) could be a function or a product", remedy, head.position)
         return self.builder.name(name, head.position)
 
     def subscript(self) -> str:
-        """The letters and digits of a parameter's subscript."""
-        if self.head.kind == "{":
-            return self.word()
-        if self.head.kind == "number" and len(self.head.text) > 1:
-            self.script()
-        if self.head.kind not in ("number", "letter"):
-            self.unexpected("expected a subscript", "write _1 or _{ab}")
-        return self.take().text
+        r"""What a parameter's subscript adds to its name: digits themselves, _ and the letters, _ and \mathrm{..}."""
+        upright = self.head.kind in UPRIGHT or (self.head.kind == "{" and self.lexemes[self.next + 1].kind in UPRIGHT)
+        if upright:
+            braced = self.accepts("{")
+            self.take()
+            found = self.word()
+            if braced:
+                self.expect("}", "close the subscript")
+        elif self.head.kind == "{":
+            found = self.word()
+        else:
+            if self.head.kind == "number" and len(self.head.text) > 1:
+                self.script()
+            if self.head.kind not in ("number", "letter"):
+                self.unexpected("expected a subscript", "write _1 or _{ab}")
+            found = self.take().text
+        if not found:
+            self.builder.fail("an empty subscript", "write x_1 or x_{ab}, or leave it out", self.previous.position)
+        found = found.lstrip("\\")
+        return found if found.isdigit() and not upright else f"_{found}"
 
     def token(self, head: Lexeme) -> Value:
         """z with its subscript; a star on it (the target's local field) changes nothing."""
@@ -325,6 +341,32 @@ class _Parser(Cursor):
                 if self.follows(*script):
                     self.next += len(script)
                     return
+
+    def indicator(self) -> Value:
+        r"""\mathbf{1}[x > y] or \mathbf{1}_{x > y}: the step of x - y."""
+        head = self.take()
+        self.script()
+        subscript = self.accepts("_")
+        opening = self.head
+        if opening.kind not in ("[", "{", "(", r"\{"):
+            self.unexpected("expected a condition", r"write \mathbf{1}[z_1 > 0]")
+        closing = "}" if opening.kind == "{" else CLOSING[opening.kind]
+        self.take()
+        braced = subscript and self.accepts(r"\{")
+        outside, self.bars = self.bars, 0
+        with self.builder.nested(opening.position):
+            left = self.expression()
+            if self.head.kind not in ("<", ">"):
+                self.unexpected("expected < or >", r"write \mathbf{1}[z_1 > 0]")
+            greater = self.take().kind == ">"
+            right = self.expression()
+        self.bars = outside
+        if braced:
+            self.expect(r"\}", "balance the delimiters")
+        self.expect(closing, "balance the delimiters")
+        terms = [left, self.builder.negate(right)] if greater else [right, self.builder.negate(left)]
+        terms = [term for term in terms if term.expr != 0] or terms[:1]
+        return self.builder.call("step", [self.builder.add(terms, opening.position)], head.position)
 
     # ---- functions, sums and products -------------------------------------------------------------
 
@@ -407,6 +449,9 @@ class _Parser(Cursor):
 def parse_latex(text: str, *, tokens: int | None = None) -> sp.Expr | sp.ImmutableDenseMatrix:
     r"""The expression or matrix that a LaTeX formula means; `tokens` is the value of L in \sum_{l=1}^{L}.
 
+    The formula may be a display as `latex` writes it for a target: delimiters, comment lines, g(z) = and the alignment
+    of a long sum are passed over.
+
     Raises `FormulaError` for commands outside the grammar, for what could be read in two ways, and beyond the
     budgets of `sie_sym.formula`; `DomainError` as `sie_sym.parse.parse_formula`.
 
@@ -415,14 +460,7 @@ def parse_latex(text: str, *, tokens: int | None = None) -> sp.Expr | sp.Immutab
     """
     if not isinstance(text, str):
         raise FormulaError(f"a formula is a text, not {type(text).__name__}: pass a str")
-    start, end = len(text) - len(text.lstrip()), len(text.rstrip())
-    for opening, closing in (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]")):
-        inside = start + len(opening), end - len(closing)
-        if text.startswith(opening, start) and text.endswith(closing, inside[0], end):
-            # Blanks instead of the delimiters keep the columns of the messages.
-            text = " " * inside[0] + text[inside[0] : inside[1]]
-            break
     try:
-        return _Parser(text, tokens).formula()
+        return _Parser(formula_part(text), tokens).formula()
     except RecursionError:
         raise FormulaError("the formula is nested too deeply: write a flatter one") from None

@@ -35,7 +35,7 @@ LINES = (
     "derivation ledger",
     "latex_printer tables typeset typeset_claims typeset_numbers latex plot plot_surface plot_phases plot_dynamics",
     "mathml inline_svg report",
-    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli_report_sections cli_report cli __main__",
+    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli_report_flow cli_report_sections cli_report cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 

@@ -157,7 +157,7 @@ def test_the_nodes_that_occur_are_defined() -> None:
     ("name", "expected"),
     [
         ("z", "z"), ("m", "m"), ("eps", r"\varepsilon"), ("eps12", r"\varepsilon_{12}"), ("omega", r"\omega"),
-        ("Gamma_2", r"\Gamma_{2}"), ("a1", "a_{1}"), ("bar", r"\mathrm{bar}"), ("xhat", r"\mathrm{xhat}"),
+        ("Gamma_2", r"\Gamma_{\mathrm{2}}"), ("a1", "a_{1}"), ("bar", r"\mathrm{bar}"), ("xhat", r"\mathrm{xhat}"),
         ("a_b_c", r"\mathrm{a\_b\_c}"), ("e", r"\mathsf{e}"), ("rate_max", r"\mathrm{rate}_{\mathrm{max}}"),
     ],
 )  # fmt: skip
