@@ -16,7 +16,7 @@ from sie_sym.cli_options import optional_model_options, target_options
 @target_options
 @optional_model_options
 @click.option("--start", metavar="POINT",
-              help="Where the flow starts (default: 0.01 in every statistic, on the side of an odd escape).")  # fmt: skip
+              help="Where the flow starts (default: 0.01 in each, on the side of an odd escape).")  # fmt: skip
 @click.option("--recovery", type=click.FloatRange(0, 1, min_open=True), default=0.1, show_default=True, metavar="ETA",
               help="Weak recovery is |(m, eps)| >= ETA.")  # fmt: skip
 @click.option("--coefficients", type=click.IntRange(0, 64), metavar="K",

@@ -13,32 +13,25 @@ import sympy as sp
 from sie_sym.cli_dynamics import gain_answer
 from sie_sym.cli_landscape import landscape_answer
 from sie_sym.cli_numbers import NumericalQuestion
-from sie_sym.cli_options import MODELS, Question, point
+from sie_sym.cli_options import MODELS, point
 from sie_sym.cli_output import Answer
+from sie_sym.cli_report_flow import flow_section, small_start
 from sie_sym.digits import decimal, shown
 from sie_sym.errors import SieSymError
-from sie_sym.escape import Escape
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.exponents import InformationExponent, information_exponent
-from sie_sym.flow import RECOVERY, Flow, gradient_flow
-from sie_sym.flow import TIME as OUT_OF_TIME
 from sie_sym.gain import gain
 from sie_sym.gaussian import GaussianExpectation, evidence_of
 from sie_sym.gradient_noise import GradientNoise
 from sie_sym.hermite import dense
-from sie_sym.inline_svg import inline_svg, map_figure, relief_figure
-from sie_sym.latex import FlowEquation, latex, typeset
+from sie_sym.latex import latex, typeset
 from sie_sym.latex_printer import printed
-from sie_sym.plot import flow_figure
-from sie_sym.plot_surface import surface_figure
 from sie_sym.population_loss import require_compatible
-from sie_sym.report import Cell, Drawing, Formula, Section, Table, missing, section
+from sie_sym.report import Cell, Formula, Section, Table, missing, section
 from sie_sym.tables import Coefficients
 from sie_sym.typeset import LOSS, SETTING, TIME
 
-SMALL = sp.Rational(1, 100)
-_LONGEST_TIME = 1e7
 _ROWS = 40
 _NO_MODEL = "the loss, its landscape and the dynamics are those of a model on the target: pass --model"
 _EQUATION_9 = (
@@ -260,61 +253,17 @@ class Report:
 
     def dynamics(self) -> Section:
         """The flow from a small start, its recovery time, and the pictures of R and of the flow."""
-        question = self.question
-        question.require_numbers()
-        statistics, numbers = question.model.statistics, question.numbers
-        at = self._small_start() if self.start is None else point(self.start, statistics, "--start")
-        start = [float(value) for value in at.values()]
-        escape = gradient_flow(numbers, start, _LONGEST_TIME, recovery=self.eta, samples=2)
-        recovered = escape.recovery_time
-        horizon = 2.5 * recovered if recovered else min(float(escape.t[-1]), 1e3) or 1.0
-        flow = gradient_flow(numbers, start, horizon, samples=400)
-        where = ", ".join(f"{s} = {v}" for s, v in at.items())
-        rows = _flow_rows(escape, flow, where, self.eta)
-        time = f"t = {recovered:.6g}" if escape.ended == RECOVERY else _unrecovered(escape)
-        self.summary.append(("Weak recovery", f"{time}, from {where}", Evidence.NUMERICAL))
-        equation = flow if question.coupled > 1 else FlowEquation(question.loss, flow, 0.0)
-        made = section(equation, "Dynamics", evidence=Evidence.NUMERICAL)
-        formulas = tuple(formula for formula in made.formulas if not formula.latex.startswith("s(0)"))
-        return replace(
-            made,
-            notes=("Gradient flow is the limit of SGD for small learning rates; integrated by LSODA with relative "
-                   "tolerance 1e-11.",),
-            formulas=formulas,
-            tables=(Table(("flow", ""), rows),),
-            drawings=tuple(self._drawings(flow)),
-        )  # fmt: skip
-
-    def _small_start(self) -> dict[sp.Symbol, sp.Expr]:
-        """0.01 in every statistic; where the escape is of odd order, on its side, as no other side is left."""
+        self.question.require_numbers()
         statistics = self.question.model.statistics
         try:
             found: Any = self._landscape.results[0]
+            at = small_start(statistics, found.escape)
         except SieSymError:
-            return dict.fromkeys(statistics, SMALL)
-        escape: Escape = found.escape
-        if escape.order is None or escape.direction is None or escape.order % 2 == 0:
-            return dict.fromkeys(statistics, SMALL)
-        return {
-            s: -SMALL if (entry < 0) == sp.true else SMALL
-            for s, entry in zip(statistics, escape.direction, strict=True)
-        }
-
-    def _drawings(self, flow: Flow) -> Iterator[Drawing]:
-        numbers, rank = self.question.numbers, len(self.question.model.positional)
-        yield Drawing(
-            inline_svg(lambda: flow_figure(flow, numbers, disk=False), "flow"),
-            "The overlaps and the loss along the gradient flow, in time t = gamma * step / d.",
-        )
-        if rank == 0:
-            yield Drawing(inline_svg(lambda: surface_figure(numbers), "curve"), "The loss R(m) and its minima.")
-        elif rank == 1:
-            yield Drawing(
-                inline_svg(lambda: map_figure(numbers, flow), "map"),
-                "The loss over the disk m^2 + eps^2 <= 1 with the lines of the gradient flow, the trajectory, the "
-                "minima, and the principal directions of the Hessian at 0.",
-            )
-            yield Drawing(inline_svg(lambda: relief_figure(numbers), "relief"), "The surface R(m, eps).")
+            at = small_start(statistics, None)
+        at = at if self.start is None else point(self.start, statistics, "--start")
+        made, recovery = flow_section(self.question, at, self.eta)
+        self.summary.append(("Weak recovery", recovery, Evidence.NUMERICAL))
+        return made
 
     def noise(self) -> Section:
         """V, and the largest useful learning rate."""
@@ -346,9 +295,8 @@ class Report:
         question = self.question
         sigma = question.model.activation
         assert sigma is not None
-        asked = Question(question.target_text, model_text="tied", activation=str(sigma))
         found = gain(question.target, sigma)
-        rows = gain_answer(found, asked).rows[1:]
+        rows = gain_answer(found, question).rows[1:]
         cells = [(label, line) for label, lines in rows for line in ([lines] if isinstance(lines, str) else lines)]
         return Section(
             "Tied against untied network",
@@ -361,26 +309,6 @@ class Report:
 
 def _cell(value: sp.Expr) -> Cell:
     return shown(value) if value.has(GaussianExpectation) else Formula(printed(value))
-
-
-def _unrecovered(escape: Flow) -> str:
-    if escape.ended == OUT_OF_TIME:
-        return f"not before t = {escape.t[-1]:.6g}"
-    return f"never: the flow ends at a {escape.ended}"
-
-
-def _flow_rows(escape: Flow, flow: Flow, where: str, eta: float) -> tuple[tuple[Cell, ...], ...]:
-    end = ", ".join(f"{s} = {v:.6g}" for s, v in zip(flow.statistics, flow.states[-1], strict=True))
-    recovery = _unrecovered(escape)
-    if escape.recovery_time is not None:
-        recovery = f"t = {escape.recovery_time:.8g}: n = d t / gamma steps at a small rate gamma"
-    size = "|m|" if len(flow.statistics) == 1 else "|(m, eps)|"
-    rows: tuple[tuple[Cell, ...], ...] = (
-        ("start", where),
-        (f"weak recovery, {size} >= {eta:g}", recovery),
-        (f"state at t = {flow.t[-1]:.6g}", f"{end}, R = {flow.losses[-1]:.8g}"),
-    )
-    return rows if flow.ended == OUT_OF_TIME else (*rows, ("ended by", flow.ended))
 
 
 __all__ = ["Report"]
