@@ -50,10 +50,17 @@ def test_the_generator_covers_the_grammar() -> None:
     assert sum(isinstance(e, sp.MatrixBase) for _, e in random_targets()) > 20
 
 
+def canonical(expression: sp.Basic) -> sp.Basic:
+    """SymPy leaves a product -1 (x + y) in some of the functions that it evaluates, and distributes it in any other."""
+    return expression.xreplace({node: sp.Mul(*node.args) for node in expression.atoms(sp.Mul)})
+
+
 def test_random_targets_are_read_back() -> None:
     """The whole export of a target, comment lines and display included."""
     different = [
-        text for text, expression in random_targets() if parse_latex(latex(Target.of(expression))) != expression
+        text
+        for text, expression in random_targets()
+        if (found := parse_latex(latex(Target.of(expression)))) != expression and found != canonical(expression)
     ]
     assert different == []
 
