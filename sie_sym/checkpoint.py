@@ -17,7 +17,7 @@ from sie_sym.draws import Draws
 from sie_sym.errors import SieSymError
 from sie_sym.fields import Fields
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class Saved(Protocol):

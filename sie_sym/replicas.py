@@ -18,6 +18,8 @@ from sie_sym.fields import Array, Fields
 
 Engine = Literal["numpy", "numba"]
 _LARGEST_DIMENSION = 10**15
+_KEPT, _KEPT_NUMBERS = 512, 2_000_000
+"""Replicas, and numbers altogether, whose trajectories are kept."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class SGDResult:
     `recovery_step` (runs,) is the first step with |(e, m)| >= threshold (|m_vec| >= threshold sqrt L when
     untied), -1 if never; `recovered` the fraction that did, `recovery_step_median` over all replicas, None
     unless more than half did; both None without a threshold.  `diverged` replicas ended as nan and are left
-    out of the means from then on.
+    out of the means from then on.  `paths` (T, columns of m and eps, kept) are the trajectories of the first
+    replicas: 512 of them, or fewer if very many steps are recorded.
     """
 
     settings: SGDSettings
@@ -99,6 +102,7 @@ class SGDResult:
     recovered: float | None
     recovery_step_median: float | None
     diverged: int
+    paths: Array
 
     @property
     def time(self) -> Array:
@@ -117,6 +121,7 @@ class Block:
     count: Array
     mean: Array
     scatter: Array
+    paths: Array
     basis: Array | None = None
 
     @property
@@ -126,8 +131,9 @@ class Block:
         return states if self.basis is None else np.asarray(self.basis @ states)
 
     def note(self, position: int) -> None:
-        """Record the moments of the present states as the `position`-th."""
+        """Record the moments of the present states, and the states of the replicas kept, as the `position`-th."""
         states = self.overlaps
+        self.paths[position] = states[:, : self.paths.shape[2]]
         states = states[:, np.isfinite(states).all(axis=0)]
         self.count[position] = states.shape[1]
         if states.shape[1]:
@@ -138,7 +144,7 @@ class Block:
     @property
     def arrays(self) -> dict[str, NDArray[Any]]:
         """All that a checkpoint keeps besides the draws."""
-        names = ("m", "eps", "recovery", "count", "mean", "scatter")
+        names = ("m", "eps", "recovery", "count", "mean", "scatter", "paths")
         return {name: getattr(self, name) for name in names}
 
 
@@ -180,7 +186,9 @@ def new_block(fields: Fields, settings: SGDSettings, index: int, engine: Engine)
     times = len(settings.recorded_steps)
     count, moments = np.zeros(times), np.full((2, times, columns + rank), np.nan)
     basis = None if fields.orthonormal else fields.basis
-    return Block(m, eps, recovery, draws, count, moments[0], moments[1], basis)
+    kept = max(1, min(_KEPT, _KEPT_NUMBERS // (times * (columns + rank))))
+    paths = np.full((times, columns + rank, max(0, min(runs, kept - index * size))), np.nan)
+    return Block(m, eps, recovery, draws, count, moments[0], moments[1], paths, basis)
 
 
 def _orthonormal_start(fields: Fields, start: tuple[float, ...]) -> Array:
@@ -254,6 +262,7 @@ def summary(fields: Fields, settings: SGDSettings, blocks: list[Block]) -> SGDRe
         fraction,
         median,
         diverged,
+        np.concatenate([block.paths for block in blocks], axis=2),
     )
 
 
