@@ -31,7 +31,8 @@ def minima(loss: LossFunction | SpectralLoss, gram: ArrayLike | None = None, *, 
     r"""All local minima of R on s^T Gamma^{-1} s <= 1, s = (m, eps), lowest first (one encoding column).
 
     A polar grid of `resolution` x 4 `resolution` points (Gamma = identity: the disk) finds the basins; Newton
-    steps inside or along the rim finish.  Minima closer together than the grid's step are not told apart.
+    steps inside or along the rim finish.  Minima closer together than the grid's step are not told apart, and a
+    valley along which R is constant is none.
     `loss` is a table or any function of (m, eps) with its derivatives (then `error` is that of rounding).  Raises
     `DomainError` for other numbers of encoding columns or a Gamma that is not positive definite.
 

@@ -4,8 +4,8 @@ r"""The phase diagram of the positional-semantic model (arXiv:2506.02651, sectio
 Target (1-omega) softmax_rows(z z^T) + omega A, A = softmax_rows(a^2 [[1,-1],[-1,1]]), model softmax, C = (1,
 -1). `boundary_formulas` derives the transitions in omega as expressions, `phase_boundaries` evaluates them,
 `region` and `phase_labels` name the phases.  Two things go beyond the corner conditions of the paper: the rim
-is searched for minima that have left their corner, and `minima` confirms a label by a search of the whole
-disk.
+is searched for minima that have left their corner, and a search of the whole disk, from other quantities,
+confirms each label (`phase_search`); `minima` finds those of a single loss.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from sie_sym.disk_minima import Minimum, minima
 from sie_sym.errors import DomainError
 from sie_sym.functions import sigmoid
 from sie_sym.loss_family import positional_semantic_family, spectral_loss
+from sie_sym.phase_search import search as search_disk
 from sie_sym.quadrature import Array, NumericFunction
 from sie_sym.spectral import softmax_matrix
 from sie_sym.spectral_loss import SpectralLoss
@@ -96,7 +97,7 @@ class PhaseLabels:
     """`names[labels[i, j]]` is the phase at (a_i, omega_j).
 
     `displaced` marks pixels whose positional minimum lies on the rim away from (eps, m) = (1, 0);
-    `confirmed`, if a search was asked for, those where the minima of R on the disk are what the label says.
+    `confirmed`, if a search was asked for, those where it finds the same label and the same displacement.
     """
 
     labels: NDArray[np.int64]
@@ -105,14 +106,14 @@ class PhaseLabels:
     confirmed: NDArray[np.bool_] | None = None
 
 
-def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, search: int = 0) -> PhaseLabels:
+def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, search: bool = False) -> PhaseLabels:
     """The phase at every (a, omega) of a grid (Fig. 4).
 
     The corners are decided by the closed-form boundaries; a positional minimum away from its corner by the
-    values of R at `rim` points of the quarter circle.  `search` = n > 0 also evaluates R on an n x n polar
-    grid of the quarter disk at every pixel and fills `confirmed`: the local minima must all lie on the rim,
-    at the semantic corner iff the label has a semantic minimum, elsewhere iff it has a positional one.
-    (Pixels within the resolution of the search from a boundary may stay unconfirmed.)
+    values of R at `rim` points of the quarter circle.  `search` finds every label again without either: from
+    the sign of the derivative of R along the rim, counted so that no minimum is missed, after a proof on a
+    grid that there is none inside (`phase_search`), and from the Hessian of the tabulated loss at the start.
+    Raises `DomainError` unless a is positive.
     """
     a_values, omegas = (np.atleast_1d(np.asarray(x, dtype=float)) for x in (a_grid, omega_grid))
     landscapes = [positional_semantic_landscape(float(a)) for a in a_values]
@@ -121,16 +122,32 @@ def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, se
         np.array([condition(found, omegas) for found in landscapes])
         for condition in (_semantic_minimum, _positional_minimum, _semantic_is_lower, _semantic_escape)
     )
-    basis = _disk_basis(rim, 1)[..., 0]
+    basis = _rim_values(rim)
+    weights = [_mixture(float(a), omegas) for a in a_values]
     displaced, displaced_wins = np.zeros((2, *is_semantic.shape), dtype=bool)
-    for i, a in enumerate(a_values):
-        values = _mixture(float(a), omegas) @ basis
-        lowest = np.where(_local_minima(values[..., None])[..., 0], values, np.inf)[:, :-1].min(axis=1)
+    for i, mixture in enumerate(weights):
+        values = mixture @ basis
+        lowest = np.where(_local_minima(values), values, np.inf)[:, :-1].min(axis=1)
         displaced[i] = np.isfinite(lowest) & ~at_corner[i]
         displaced_wins[i] = displaced[i] & (lowest < values[:, -1])
-    is_positional = at_corner | displaced
     semantic_wins = np.where(at_corner, corner_wins, ~displaced_wins)
-    labels = np.select(
+    labels = _label(is_semantic, at_corner | displaced, semantic_wins, escapes_semantic)
+    if not search:
+        return PhaseLabels(labels, displaced)
+    found = search_disk(np.concatenate(weights))
+    again = _label(found.semantic, found.corner | found.displaced, found.lead < 0, found.escape < 0)
+    same = (again == labels.ravel()) & (found.displaced == displaced.ravel()) & found.complete
+    return PhaseLabels(labels, displaced, confirmed=same.reshape(labels.shape))
+
+
+def _label(
+    is_semantic: NDArray[np.bool_],
+    is_positional: NDArray[np.bool_],
+    semantic_wins: NDArray[np.bool_],
+    escapes_semantic: NDArray[np.bool_],
+) -> NDArray[np.int64]:
+    """The places in `REGIONS`, from which minima there are, which of them is lower, and where SGD escapes."""
+    return np.select(
         [
             is_positional & ~is_semantic,
             is_positional & ~semantic_wins,
@@ -141,8 +158,6 @@ def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, se
         list(range(5)),
         default=5,
     )
-    confirmed = _confirm(a_values, omegas, is_semantic, is_positional, search) if search else None
-    return PhaseLabels(labels, displaced, confirmed=confirmed)
 
 
 def _semantic_minimum(found: AffineLandscape, omegas: Array) -> NDArray[np.bool_]:
@@ -164,18 +179,18 @@ def _semantic_escape(found: AffineLandscape, omegas: Array) -> NDArray[np.bool_]
 
 
 def _mixture(a: float, omegas: Array) -> Array:
-    """The weights of the three functions of `_disk_basis` for each omega, shape (len(omegas), 3)."""
+    """The weights of the three functions of `phase_search` for each omega, shape (len(omegas), 3)."""
     p = 1 / (1 + math.exp(-2 * a * a))
     return np.stack([np.ones_like(omegas), 1 - omegas, omegas * (2 * p - 1)], axis=1)
 
 
 @functools.lru_cache(maxsize=8)
-def _disk_basis(angles: int, radii: int) -> Array:
-    """Three functions on a polar grid (angle from the positional to the semantic corner, radius from 1
-    inwards) whose combinations are R up to a constant.
+def _rim_values(points: int) -> Array:
+    """Three functions on the quarter circle, from the positional to the semantic corner, whose combinations are
+    R up to a constant.
     """
-    angle, radius = np.meshgrid(np.linspace(0, np.pi / 2, angles), np.linspace(1, 0, radii + 1)[:-1], indexing="ij")
-    m, eps = radius * np.sin(angle), radius * np.cos(angle)
+    angle = np.linspace(0, np.pi / 2, points)
+    m, eps = np.sin(angle), np.cos(angle)
     family = positional_semantic_family()
     model_only = family.at([0.0, 0.0, 0.0]).value(m, eps)
     softmax, diagonal = family.at([1.0, 0.0, 0.0]), family.at([0.0, 1.0, 0.0])
@@ -183,33 +198,12 @@ def _disk_basis(angles: int, radii: int) -> Array:
     return np.stack([model_only, *of_targets])
 
 
-def _confirm(
-    a_values: Array,
-    omegas: Array,
-    is_semantic: NDArray[np.bool_],
-    is_positional: NDArray[np.bool_],
-    n: int,
-) -> NDArray[np.bool_]:
-    basis = _disk_basis(n, n)
-    confirmed = np.zeros(is_semantic.shape, dtype=bool)
-    for i, a in enumerate(a_values):
-        found = _local_minima(np.tensordot(_mixture(float(a), omegas), basis, axes=1))
-        inside = found[:, :, 1:].any(axis=(1, 2))
-        semantic, elsewhere = found[:, -1, 0], found[:, :-1, 0].any(axis=1)
-        confirmed[i] = ~inside & (semantic == is_semantic[i]) & (elsewhere == is_positional[i])
-    return confirmed
-
-
 def _local_minima(values: Array) -> NDArray[np.bool_]:
-    """Entries of (N, angle, radius) arrays below their neighbours (R is even: the ends of the quarter
-    reflect)."""
+    """Entries of rows below their neighbours (R is even: the ends of the quarter reflect)."""
     result = np.ones(values.shape, dtype=bool)
     rises = values[:, 1:] > values[:, :-1]
     result[:, :-1] &= rises
     result[:, 1:] &= ~rises
-    outwards = values[:, :, 1:] > values[:, :, :-1]
-    result[:, :, :-1] &= outwards
-    result[:, :, 1:] &= ~outwards
     return result
 
 

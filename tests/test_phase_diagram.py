@@ -203,21 +203,17 @@ def test_a_positional_minimum_can_leave_its_corner():
 
 def test_whole_figure_in_less_than_a_second_and_confirmed_by_a_search():
     a, omega = np.linspace(0.7, 1, 200), np.linspace(0.4, 1, 200)
-    phase_labels(a[:2], omega[:2], search=24)  # set-up
+    phase_labels(a[:2], omega[:2], search=True)  # set-up
     start = time.process_time()
-    picture = phase_labels(a, omega, search=24)
+    picture = phase_labels(a, omega, search=True)
     elapsed = time.process_time() - start
-    assert elapsed < 4  # about 0.3 s; both cores may count, and the machine may be busy
+    assert elapsed < 2  # about 0.15 s; both cores may count, and the machine may be busy
     assert picture.labels.shape == (200, 200)
     assert set(np.unique(picture.labels)) == set(range(6))
     assert picture.names == REGIONS
     assert picture.confirmed is not None
-    assert picture.confirmed.mean() > 0.99
-    # unconfirmed pixels only where the search of 24 x 24 points cannot resolve a nearby boundary
-    for i, j in np.argwhere(~picture.confirmed):
-        b = phase_boundaries(a[i])
-        distance = min(abs(omega[j] - x) for x in (b.semantic_minimum.value, b.positional_minimum.value))
-        assert distance < 0.03
+    assert picture.confirmed.all()
+    assert phase_labels(a[:2], omega[:2]).confirmed is None
     for i, j in ((0, 0), (150, 20), (60, 190), (199, 90)):
         assert REGIONS[picture.labels[i, j]] == region(a[i], omega[j])
 
