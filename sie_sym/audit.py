@@ -13,17 +13,21 @@ from dataclasses import replace
 
 import sympy as sp
 
-from sie_sym.audit_claims import GAINS, Claim, parse_claim
-from sie_sym.audit_conventions import REDUCTIONS, Conventions, remedies
+from sie_sym.audit_claims import GAINS, INDICES, Claim, parse_claim
+from sie_sym.audit_conventions import Conventions
+from sie_sym.audit_crossing import check_crossing
+from sie_sym.audit_entries import combined, entries
 from sie_sym.audit_exponents import check_exponent
-from sie_sym.audit_routes import Route, mean_of, monte_carlo, quadrature
-from sie_sym.audit_signs import HOLDS, Domain, Point, ball_sign, counterexample, decimals, is_zero, measured, proves
+from sie_sym.audit_landscape import check_landscape
+from sie_sym.audit_remedies import reduced, remedy_of
+from sie_sym.audit_routes import Route, forgiven, mean_of, monte_carlo, quadrature
+from sie_sym.audit_signs import Domain, Point, ball_sign, counterexample, decimals, is_zero, measured, proves
 from sie_sym.audit_subject import RATE, Quantity, Subject
 from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict, at_point
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.gaussian import GaussianExpectation, evidence_of
-from sie_sym.model import Model, softmax_attention
+from sie_sym.model import Model
 from sie_sym.population_loss import DEFAULT_ORDER
 from sie_sym.target import Target
 from sie_sym.untied import NetworkLoss
@@ -62,25 +66,30 @@ def check(
         if parsed.formula.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I):
             raise FormulaError(f"the claim {claim.strip()[:60]!r} is no real number at the parameters given")
     if isinstance(model, Model):
-        model = _reduced(model, conventions.reduction)
+        model = reduced(model, conventions.reduction)
     subject = Subject(target, model, order)
     if parsed.quantity == "sie":
         return check_exponent(parsed, subject.claimed(parsed, conventions), target)
-    return _Audit(parsed, subject, conventions).formula()
+    if parsed.quantity in INDICES:
+        return check_landscape(parsed, subject, conventions)
+    if parsed.quantity == "omega_c":
+        return check_crossing(parsed, subject, conventions)
+    if conventions.norm != "squared":
+        raise FormulaError(f"the unsquared norm is audited in claims about omega_c, not about {parsed.quantity}")
+    if parsed.listed:
+        return combined(parsed, [_formula(entry, subject, conventions) for entry in entries(parsed, subject)])
+    return _formula(parsed, subject, conventions)
 
 
-def _reduced(model: Model, reduction: str | None) -> Model:
-    """Softmax attention with the other reduction to a number."""
-    if reduction is None or reduction == model.reduction:
-        return model
-    if model.reduction not in REDUCTIONS:
-        raise FormulaError(f"the reduction convention {reduction} belongs to a softmax model reduced by its trace")
-    return replace(model, components=_trace(model, reduction), reduction=reduction)
-
-
-def _trace(model: Model, reduction: str) -> tuple[sp.Expr, ...]:
-    plain = softmax_attention(model.tokens, reduction)
-    return (plain.with_injection(model.injection) if model.injection else plain).components
+def _formula(claim: Claim, subject: Subject, conventions: Conventions) -> Verdict:
+    """A claim that is one formula: where a sum over m is cut, first at m = 0, where it is not."""
+    if claim.quantity in ("drift", "dR") and subject.network is None and claim.at is None:
+        lowest = Subject(subject.target, subject.model, max(1, claim.indices.count("m")))
+        if lowest.is_cut:
+            early = _Audit(claim, lowest, conventions).at_vanishing_overlap()
+            if early is not None:
+                return early
+    return _Audit(claim, subject, conventions).formula()
 
 
 class _Audit:
@@ -122,6 +131,38 @@ class _Audit:
             evidence = Evidence.ENCLOSED if how and "balls" in how else evidence_of([difference])
             return self.verdict(PROVED, f"proved by {how}", evidence=evidence, **known)
         return self._refuted(found, difference, counterexample_point, known)
+
+    def at_vanishing_overlap(self) -> Verdict | None:
+        """A drift or a derivative of a cut loss: exact at m = 0, where only the powers kept are read.
+
+        None where nothing is decided there.
+        """
+        self._refuse_names()
+        claim, origin = self.claim, {self.subject.statistics[0]: sp.Integer(0)}
+        formal = self.subject.drift_of_any_loss(claim)
+        gap = None if formal is None else sp.factor(formal - claim.formula)
+        known: dict[str, object] = {} if formal is None else {"ours": formal, "difference": gap}
+        same = gap == 0
+        if same:
+            claim = replace(claim, formula=claim.formula.subs(RATE, 0))
+        if claim.relation != "=" or RATE in claim.formula.free_symbols:
+            return None
+        audit = _Audit(claim, self.subject, self.conventions)
+        found = audit.subject.quantity(claim, self.conventions)
+        difference = found.value.subs(origin) - audit.claimed.subs(origin)
+        points = (point | origin for point in audit._domain(difference).axis_points())
+        # The first point will do where the two sides are the same: there our routes have their say.
+        point = next((point for point in points if same or ball_sign(difference.subs(point))), None)
+        if point is None:
+            return None
+        known["routes"] = routes = audit._routes(replace(found, bound=sp.Integer(0)), point)
+        if objection := audit._objection(routes, point):
+            return audit.verdict(UNDECIDED, objection, **known)
+        if same:
+            how = "proved by exact algebra: both sides are the same for every loss and noise"
+            return self.verdict(PROVED, how, evidence=Evidence.EXACT, **known)
+        refuted = audit._refuted(replace(found, bound=None), difference, point, known)
+        return refuted if formal is None else replace(refuted, reason=f"{refuted.reason}; the drift is {formal}")
 
     def _refuse_names(self) -> None:
         fixed = self.claim.quantity in ("C", "G", "H", *GAINS) or self.claim.at is not None
@@ -208,7 +249,7 @@ class _Audit:
         ours = measured(found.value.subs(point), bound)
         claimed = measured(self.claimed.subs(point))
         example = Counterexample(point, ours, claimed)
-        remedy = self._remedy(found, point)
+        remedy = remedy_of(self.claim, self.subject, self.conventions, found, point)
         words = {"=": "differs from", "!=": "is identically", "~": "is not within a digit of"}
         relation = words.get(self.claim.relation, f"is not {self.claim.relation}")
         reason = f"{self.claim.shown} = {ours.value:.10g} {relation} {claimed.value:.10g}{at_point(example.point)}"
@@ -255,7 +296,7 @@ class _Audit:
             return (first, Route("quadrature", f"silent: {error}", None))
         independent = [route(mean, ours.value) for route in (quadrature, monte_carlo)]
         slack = ours.error
-        return (first, *(_forgiven(route, ours.value, slack) for route in independent))
+        return (first, *(forgiven(route, ours.value, slack) for route in independent))
 
     def _objection(self, routes: tuple[Route, ...], point: Point) -> str | None:
         """Why our own side is not to be trusted."""
@@ -267,70 +308,6 @@ class _Audit:
         if sum(route.agrees is True for route in routes) < 2 and self.claim.quantity not in GAINS:
             return "only one route decides: no independent one can tell here"
         return None
-
-    # ---- remedies ---------------------------------------------------------------------------------
-
-    def _remedy(self, found: Quantity, point: Point) -> str | None:
-        """The smallest change of convention that makes the claim hold."""
-        relation = self.claim.relation
-        if relation == "!=":
-            return None
-        names: list[str] = []
-        if found.bound == 0 and relation in ("=", "~"):
-            names += remedies(self.claimed, found.shape, lambda claimed: self._holds(found.value, claimed, point))
-        names += self._other_reduction()
-        names += self._other_gain()
-        digit = self.claim.digit if relation == "=" and not names else None
-        if digit is not None and decimals(found.value - self.claimed, self.claimed, digit):
-            names = ["~ instead of = (the decimal is right to its last digit)"]
-        return " or ".join(names[:4]) or None
-
-    def _holds(self, ours: sp.Expr, claimed: sp.Expr, point: Point) -> bool:
-        difference = sp.expand(ours - claimed)
-        if self.claim.digit is not None and self.claim.relation == "~":
-            return decimals(difference, claimed, self.claim.digit) is True
-        # A point is cheaper than a proof, and refutes nearly all.
-        if ball_sign(difference.subs(point)) is not None:
-            return False
-        return is_zero(difference) is True
-
-    def _other_reduction(self) -> list[str]:
-        model = self.subject.model
-        if model is None or model.reduction not in REDUCTIONS:
-            return []
-        (other,) = set(REDUCTIONS) - {model.reduction}
-        subject = Subject(self.subject.target, _reduced(model, other), self.subject.order)
-        found = subject.quantity(self.claim, replace(self.conventions, reduction=None))
-        difference = sp.expand(found.value - self.claimed)
-        if difference.free_symbols or found.bound != 0:
-            return []
-        name = "trace/sqrt(L) (mean-trace)" if other == "mean-trace" else "the plain trace"
-        if self.claim.relation == "=":
-            return [name] if is_zero(difference) else []
-        if self.claim.relation == "~":
-            return [name] if self.claim.digit and decimals(difference, self.claimed, self.claim.digit) else []
-        sign = ball_sign(difference)
-        return [name] if sign is not None and HOLDS[self.claim.relation](sign) else []
-
-    def _other_gain(self) -> list[str]:
-        words = {
-            "gain_equal_rate": "equal learning rates",
-            "gain_optimal_rate": "the rates gamma ~ 1/t of Thm 2",
-            "gain_stability_limit": "both rates at the limit of stability",
-        }
-        if self.claim.quantity not in GAINS or GAINS[self.claim.quantity] not in words or self.claim.relation != "=":
-            return []
-        others = [name for name in words if name != GAINS[self.claim.quantity]]
-        return [words[name] for name in others if is_zero(self.subject.gain(name).value - self.claimed)]
-
-
-def _forgiven(route: Route, ours: float, slack: float) -> Route:
-    """A cut or enclosed value is itself known up to `slack`."""
-    if route.agrees is not False or route.value is None or route.error is None:
-        return route
-    if abs(route.value - ours) > route.error + slack:
-        return route
-    return replace(route, agrees=True, said=route.said.replace("DISAGREES", "agrees") + " within its bound")
 
 
 __all__ = ["Conventions", "Counterexample", "Route", "Verdict", "check"]

@@ -4,8 +4,12 @@ r"""What a claim says: `quantity relation formula`, in formula text or LaTeX.
     dR[m,eps] = ..          G[m] = ..             H[eps,eps] < 0         its derivatives; G, H at initialization
     drift[m] = ..           V = ..                sie = 4                the flow, its noise, the exponent
     C[2,0] = ..             rho = ..              gain = ..              a Hermite coefficient, tied against untied
+    kappa = 2               escape = 2            escapes = semantic     flatness and escape index, and the kind
+    lambda_min < 0          omega_c ~ 0.641                              the lowest curvature, where H[m,m] = H[eps,eps]
+    C[1,0;2] = ..           C[1,0] = [1, 0]       H = [[-8, 0], [0, 27/2]]   one output of a vector target; lists
 
 The relations are = != < <= > >= and ~ ("to the digits written").  `gain` is the ratio of the numbers of steps (Thm 2).
+A list claims the equality of all its entries: those of C over the outputs, of G, dR, drift and H over the overlaps.
 """
 
 from __future__ import annotations
@@ -32,9 +36,16 @@ GAINS = {
     "operator_norm": "operator_norm",
 }
 """Quantity name -> attribute of `gain.Gain`."""
-_SYNONYMS = {"R": "loss", "SIE": "sie", "D": "dR"} | {
-    name: name for name in ("loss", "sie", "C", "H", "G", "dR", "drift", "V", *GAINS)
-}
+INDICES = ("kappa", "escape", "escapes", "lambda_min")
+"""What the landscape at initialization has beside its derivatives."""
+_SYNONYMS = {
+    "R": "loss", "SIE": "sie", "D": "dR", "flatness_index": "kappa", "escape_index": "escape", "min_eigenvalue":
+    "lambda_min", "lambdamin": "lambda_min", "omegac": "omega_c",
+} | {
+    name: name for name in ("loss", "sie", "C", "H", "G", "dR", "drift", "V", "omega_c", *INDICES, *GAINS)
+}  # fmt: skip
+LISTED = ("C", "G", "H", "dR", "drift")
+"""What may be claimed by a list."""
 _INDEXED = {"C": "C[2,0]", "H": "H[m,m]", "G": "G[m]", "dR": "dR[m]", "drift": "drift[m]"}
 _RELATION = re.compile(r"<=|>=|!=|~=|==|=|<|>|~")
 _SAME = {"==": "=", "~=": "~"}
@@ -53,10 +64,11 @@ _LATEX_RELATIONS = {
 
 @dataclass(frozen=True)
 class Claim:
-    """`quantity[indices](at) relation formula`.
+    """`quantity[indices;output](at) relation formula`.
 
-    `indices` are the integers of C[2,0] or the names of overlaps; `at` the point of loss(3/5, 1/2) or None; `digit`
-    is one unit of the last digit of a plain decimal on the right, else None.
+    `indices` are the integers of C[2,0] or the names of overlaps; `output` the place of one output of a vector or
+    matrix target, from 1; `at` the point of loss(3/5, 1/2) or None; `digit` is one unit of the last digit of a plain
+    decimal on the right, else None.  A list on the right makes `formula` a matrix.
     """
 
     text: str
@@ -66,12 +78,19 @@ class Claim:
     relation: str
     formula: sp.Expr
     digit: sp.Rational | None = None
+    output: tuple[int, ...] = ()
 
     @property
     def shown(self) -> str:
         """The left-hand side."""
         point = f"({', '.join(map(str, self.at))})" if self.at else ""
-        return self.quantity + (f"[{','.join(self.indices)}]" if self.indices else "") + point
+        inside = ",".join(self.indices) + (f";{','.join(map(str, self.output))}" if self.output else "")
+        return self.quantity + (f"[{inside}]" if inside else "") + point
+
+    @property
+    def listed(self) -> bool:
+        """Whether the right-hand side is a list."""
+        return isinstance(self.formula, sp.MatrixBase)
 
 
 def parse_claim(text: str, *, latex: bool = False, tokens: int | None = None) -> Claim:
@@ -91,7 +110,9 @@ def parse_claim(text: str, *, latex: bool = False, tokens: int | None = None) ->
     for character, relation in _SPELLED.items():
         plain = plain.replace(character, f" {relation} ")
     if latex:
-        plain = _undelimited(plain).replace("&", " ")
+        plain = _undelimited(plain)
+        # The & of an alignment, not those of a matrix.
+        plain = plain if r"\begin" in plain else plain.replace("&", " ")
         for pattern, relation in _LATEX_RELATIONS.items():
             plain = re.sub(pattern, f" {relation} ", plain)
     parts = _RELATION.split(plain)
@@ -108,28 +129,34 @@ def parse_claim(text: str, *, latex: bool = False, tokens: int | None = None) ->
     left, right = parts
     if not right.strip():
         _fail(text, "has nothing on its right", "write e.g. loss = 4 - 4*m^2")
-    quantity, indices, at = _left_side(text, _plain_left(left) if latex else left)
-    formula = _right_side(right, latex, tokens)
-    if isinstance(formula, sp.MatrixBase):
-        _fail(text, "has a list on its right", "claim one entry at a time")
-    if read := tokens_of(formula):
+    formula, relation = _right_side(right, latex, tokens), _SAME.get(relations[0], relations[0])
+    listed = isinstance(formula, sp.MatrixBase)
+    quantity, indices, output, at = _left_side(text, _plain_left(left) if latex else left, listed)
+    if listed and (quantity not in LISTED or relation != "=" or output):
+        _fail(text, "has a list on its right", f"claim one entry at a time: lists belong to {', '.join(LISTED)} and =")
+    if read := [l for entry in (formula if listed else [formula]) for l in tokens_of(entry)]:
         _fail(text, f"reads the token z{min(read)} on its right", "claims are about overlaps and parameters")
-    return Claim(text.strip(), quantity, indices, at, _SAME.get(relations[0], relations[0]), formula, _digit(right))
+    return Claim(text.strip(), quantity, indices, at, relation, formula, _digit(right), output)
 
 
 def _fail(text: str, what: str, remedy: str) -> NoReturn:
     raise FormulaError(f"the claim {' '.join(text.split())[:60]!r} {what}: {remedy}")
 
 
-def _left_side(text: str, left: str) -> tuple[str, tuple[str, ...], tuple[sp.Expr, ...] | None]:
+def _left_side(
+    text: str, left: str, listed: bool
+) -> tuple[str, tuple[str, ...], tuple[int, ...], tuple[sp.Expr, ...] | None]:
     match = _LEFT.fullmatch(left)
     quantity = _SYNONYMS.get(match[1]) if match else None
     if match is None or quantity is None:
-        known = "loss, dR[m], G[m], H[m,eps], drift[m], V, sie, C[2,0], gain, rho"
+        known = "loss, dR[m], G[m], H[m,eps], drift[m], V, sie, C[2,0], kappa, escape, lambda_min, omega_c, gain, rho"
         shown = left.strip()[:30]
         what = f"is about {shown!r}, which is no quantity" if shown else "has nothing on its left"
         _fail(text, what, f"choose {known}")
-    indices = _indices(text, quantity, match[2])
+    inside, _, place = (match[2] or "").partition(";")
+    output = _output(text, quantity, place) if place or (match[2] or "").endswith(";") else ()
+    whole = listed and quantity != "C" and match[2] is None
+    indices = () if whole else _indices(text, quantity, None if match[2] is None else inside)
     at = None
     if match[3] is not None:
         if quantity not in ("loss", "dR", "drift", "V"):
@@ -137,7 +164,15 @@ def _left_side(text: str, left: str) -> tuple[str, tuple[str, ...], tuple[sp.Exp
         arguments = [part.strip() for part in match[3].split(",")]
         if not all(_OVERLAP.fullmatch(argument) for argument in arguments):
             at = tuple(parse_number(argument) for argument in arguments)
-    return quantity, indices, at
+    return quantity, indices, output, at
+
+
+def _output(text: str, quantity: str, place: str) -> tuple[int, ...]:
+    entries = place.split(",")
+    if quantity != "C" or not all(re.fullmatch(r"\s*[1-9]\d{0,2}\s*", entry, re.ASCII) for entry in entries):
+        remedy = "write C[2,0;1] or C[2,0;1,2], outputs are counted from 1"
+        _fail(text, f"has the output {place.strip()[:20]!r}", remedy)
+    return tuple(int(entry) for entry in entries)
 
 
 def _indices(text: str, quantity: str, inside: str | None) -> tuple[str, ...]:
@@ -187,6 +222,9 @@ _REWRITINGS: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\\(?:mathrm|operatorname|text|mathcal|mathbf|mathsf)\s*\{\s*([A-Za-z]+)\s*\}", r"\1"),
     (r"\\(?:var)?epsilon(?![A-Za-z])", " eps "),
     (r"\\rho(?![A-Za-z])", "rho"),
+    (r"\\kappa(?![A-Za-z])", "kappa"),
+    (r"\\lambda\s*_\s*\{?\s*\\min(?![A-Za-z])\s*\}?", "lambdamin"),
+    (r"\\omega\s*_\s*(?:\{\s*c\s*\}|c(?![A-Za-z]))", "omegac"),
     (r"\b(eps|m)\s*_\s*(?:\{\s*(\d+)\s*\}|(\d))", lambda found: found[1] + (found[2] or found[3])),
     (
         r"\\dot\s*\{?\s*((?:eps|m)\d*)\s*\}?(?:\s*_\s*\{?\s*(\d+)\s*\}?)?",

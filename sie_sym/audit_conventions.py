@@ -20,6 +20,7 @@ from sie_sym.hermite import MultiIndex, factorial, order
 HERMITE = ("He", "he")
 COEFFICIENT = ("1", "1/k!", "1/alpha!")
 REDUCTIONS = ("trace", "mean-trace")
+NORMS = ("squared", "frobenius")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Conventions:
 
     `hermite`: He_k, or he_k = He_k/sqrt(k!); `coefficient`: what multiplies E g He_alpha in C_alpha, k = |alpha|;
     `loss_factor`: R = factor E |g - phi|^2; `reduction`: what the claim calls the trace of softmax attention (None: the
-    model as it is).
+    model as it is); `norm`: R = E |g - phi|^2, or E |g - phi| as the official code has it (Fig. 5).
 
     >>> Conventions(hermite="he").of_coefficient(((1, 2),))
     sqrt(2)/2
@@ -38,12 +39,14 @@ class Conventions:
     coefficient: str = "1"
     loss_factor: sp.Rational = sp.Integer(1)
     reduction: str | None = None
+    norm: str = "squared"
 
     def __post_init__(self) -> None:
         for name, value, choices in (
             ("hermite", self.hermite, HERMITE),
             ("coefficient", self.coefficient, COEFFICIENT),
             ("reduction", self.reduction, (None, *REDUCTIONS)),
+            ("norm", self.norm, NORMS),
         ):
             if value not in choices:
                 raise FormulaError(f"unknown {name} convention {value!r}: choose {', '.join(filter(None, choices))}")

@@ -8,7 +8,7 @@ import sympy as sp
 
 from sie_sym.audit_claims import Claim
 from sie_sym.audit_conventions import Conventions
-from sie_sym.audit_routes import Route, mean_of, monte_carlo, quadrature
+from sie_sym.audit_routes import Route, forgiven, mean_of, monte_carlo, quadrature
 from sie_sym.audit_signs import HOLDS, measured
 from sie_sym.audit_subject import Subject
 from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict
@@ -57,11 +57,12 @@ def _leading_route(claim: Claim, target: Target, s: int) -> tuple[Route, ...]:
         alpha, value = next(iter(weierstrass_transform(target.components[0]).derivatives(s).items()))
         indices = tuple(map(str, dense(alpha, target.tokens)))
         mean = mean_of(Subject(target, None), replace(claim, quantity="C", indices=indices), Conventions(), {})
-        ours = measured(value).value
+        ours = measured(value)
     except (SieSymError, StopIteration):
         return ()
     where = " ".join(f"{n} in z{l}" for l, n in alpha)
-    for route in (quadrature(mean, ours), monte_carlo(mean, ours)):
+    for route in (quadrature(mean, ours.value), monte_carlo(mean, ours.value)):
+        route = forgiven(route, ours.value, ours.error)
         if route.agrees is not None:
             return (replace(route, said=f"the coefficient of degree {where} {route.said}"),)
     return ()

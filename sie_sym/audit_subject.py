@@ -204,6 +204,22 @@ class Subject:
                     terms.append(count * c * phi.coefficient(multiply(alpha, beta)))
         return (self._square.coefficient(alpha) if j == 0 else sp.Integer(0)) - 2 * sp.Add(*terms)
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether R is an infinite sum in m, cut."""
+        return self._loss.order is not None
+
+    def drift_of_any_loss(self, claim: Claim) -> sp.Expr | None:
+        """The drift of Assumption 2 in R_m, R_eps and V as they stand, where a claim is written in them."""
+        s = self.statistics
+        slopes = [sp.Symbol(f"R_{x}", real=True) for x in s]
+        if claim.quantity != "drift" or self.network is not None or not claim.formula.free_symbols & set(slopes):
+            return None
+        (number,) = self.numbers(claim)
+        rate = RATE if RATE in claim.formula.free_symbols else sp.Integer(0)
+        pull = sp.Add(*(x * slope for x, slope in zip(s, slopes, strict=True)))
+        return -slopes[number] + s[number] * pull - rate * NOISE * s[number] / 2
+
     def drift(self, number: int, rate: sp.Expr, loss_factor: sp.Expr) -> Quantity:
         """One component of -(Gamma - s s^T) grad R - (gamma/2) V s, with R and sqrt(V) multiplied by `loss_factor`."""
         noise = loss_factor**2 * self.noise.value if rate != 0 else sp.Integer(0)
@@ -229,14 +245,25 @@ class Subject:
             )
         return sparse(degrees)
 
-    def coefficient(self, alpha: MultiIndex, conventions: Conventions) -> Quantity:
-        """C_alpha(g)."""
-        if len(self.target.components) != 1:
+    def places(self) -> list[tuple[int, ...]]:
+        """The outputs of the target, counted from 1: (i,) of a vector, (i, j) of a matrix, () of a number."""
+        return list(itertools.product(*(range(1, n + 1) for n in self.target.shape)))
+
+    def output(self, claim: Claim) -> sp.Expr:
+        """The output of the target that a claim about C is about."""
+        places = self.places()
+        if claim.output not in places:
+            example = ",".join("1" * len(self.target.shape))
+            remedy = f"write C[..;{example}] or a list on the right" if example else "leave out what follows the ;"
             raise FormulaError(
-                f"the target has {len(self.target.components)} outputs and C is a vector: "
-                "give the formula of one output as the target"
+                f"{claim.shown}: the target has {len(places)} outputs of shape {self.target.shape}: {remedy}"
             )
-        value = weierstrass_transform(self.target.components[0]).coefficient(alpha)
+        return self.target.components[places.index(claim.output)]
+
+    def coefficient(self, claim: Claim, conventions: Conventions) -> Quantity:
+        """C_alpha(g)."""
+        alpha = self.multi_index(claim)
+        value = weierstrass_transform(self.output(claim)).coefficient(alpha)
         shape = Shape(self.target.tokens, power=sum(n for _, n in alpha), alpha=alpha)
         return Quantity(sp.expand(conventions.of_coefficient(alpha) * value), shape)
 
@@ -254,7 +281,7 @@ class Subject:
     def quantity(self, claim: Claim, conventions: Conventions) -> Quantity:
         """What the claim is about, in the claim's conventions."""
         if claim.quantity == "C":
-            return self.coefficient(self.multi_index(claim), conventions)
+            return self.coefficient(claim, conventions)
         if claim.quantity in GAINS:
             return self.gain(claim.quantity)
         self.require_model(claim.quantity)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sie_sym.model import Model
     from sie_sym.untied import NetworkLoss
 
-_OF_THE_LOSS = ("loss", "dR", "G", "H", "drift", "V")
+_OF_THE_LOSS = ("loss", "dR", "G", "H", "drift", "V", "lambda_min")
 _LONGEST = 400
 """Characters of a formula that are shown as text; --json prints all."""
 
@@ -32,18 +32,23 @@ _LONGEST = 400
 @click.option("--loss-factor", default="1", metavar="FACTOR", help="The claim's R is FACTOR times E|g - phi|^2: 1/2.")
 @click.option("--claim-reduction", type=click.Choice(["trace", "mean-trace"]),
               help="What the claim calls the trace of softmax attention.")  # fmt: skip
+@click.option("--loss", "norm", type=click.Choice(["squared", "frobenius"]), default="squared",
+              help="The loss of a claim about omega_c: frobenius is the official code's.")  # fmt: skip
 @json_option
 @file_option
 def check(
-    claim: str, he_normalised: bool, coefficient_factor: str, loss_factor: str, claim_reduction: str | None,
+    claim: str, he_normalised: bool, coefficient_factor: str, loss_factor: str, claim_reduction: str | None, norm: str,
     as_json: bool, output: str | None, **texts: Any,
 ) -> None:  # fmt: skip
     """Audit a formula: proved, refuted (at a point, with the convention that would make it right), or undecided.
 
     \b
     Claims: loss, R(1/2, 1/3), dR[m,eps] (its derivatives), G[m], H[m,eps] (those at initialization), drift[m], V
-    (the noise), sie, C[2,0] (a Hermite coefficient), rho and gain (tied against untied), related by = != < <= > >=
-    to a formula in the overlaps m, eps and the parameters, or by ~ to a decimal, right to its last digit.
+    (the noise), sie, C[2,0] (a Hermite coefficient; C[2,0;1] of one output), kappa (the flatness index), escape (the
+    escape index), escapes (semantic, positional, mixed), lambda_min (the lowest curvature at initialization), omega_c
+    (where H[m,m] = H[eps,eps]), rho and gain (tied against untied), related by = != < <= > >= to a formula in the
+    overlaps m, eps and the parameters, or by ~ to a decimal, right to its last digit.  A list claims all the entries
+    of a G, H, drift or C.
     With --from-latex the claim is LaTeX, too.  Exit code 0 if proved, 1 if refuted or undecided.
 
     \b
@@ -52,7 +57,7 @@ def check(
     from sie_sym.audit import check as audit
     from sie_sym.population_loss import DEFAULT_ORDER
 
-    conventions = _conventions(claim, he_normalised, coefficient_factor, loss_factor, claim_reduction, texts)
+    conventions = _conventions(claim, he_normalised, coefficient_factor, loss_factor, claim_reduction, norm, texts)
     order = DEFAULT_ORDER if texts["order"] is None else texts["order"]
     question, model = _subject(texts, order)
     verdict = audit(
@@ -70,8 +75,9 @@ def check(
 
 
 def _conventions(
-    claim: str, he_normalised: bool, factor: str, loss_factor: str, reduction: str | None, texts: Mapping[str, Any]
-) -> Conventions:
+    claim: str, he_normalised: bool, factor: str, loss_factor: str, reduction: str | None, norm: str,
+    texts: Mapping[str, Any],
+) -> Conventions:  # fmt: skip
     """The conventions asked for; raises `SieSymError` for one that the claim has nothing to do with."""
     from sie_sym.audit import Conventions
     from sie_sym.audit_claims import parse_claim
@@ -83,10 +89,11 @@ def _conventions(
         ("--he-normalised", he_normalised, ("C",)),
         ("--coefficient-factor", factor != "1", ("C",)),
         ("--loss-factor", scale != 1, _OF_THE_LOSS),
+        ("--loss", norm != "squared", ("omega_c",)),
     ):
         if given and parsed.quantity not in quantities:
             raise SieSymError(f"{option} does not apply to a claim about {parsed.quantity}: leave it out")
-    return Conventions("he" if he_normalised else "He", factor, scale, reduction)
+    return Conventions("he" if he_normalised else "He", factor, scale, reduction, norm)
 
 
 def _subject(texts: Mapping[str, Any], order: int) -> tuple[Question, Model | NetworkLoss | None]:

@@ -1,4 +1,4 @@
-"""Claims proved, refuted and left open; every slip of theory section 10 that closed forms can express."""
+"""Claims proved, refuted and left open, in their conventions, by routes that are independent."""
 
 from __future__ import annotations
 
@@ -170,22 +170,7 @@ def test_a_cut_loss_is_refuted_beyond_its_bound_and_undecided_within_it() -> Non
     assert check("dR[m] = -1/2", RELU, RELU_NET).verdict == "undecided"
 
 
-# ---- theory section 10 ----------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_slip_1_fig_2_needs_the_trace_over_sqrt_l() -> None:
-    fig2 = target("4/3 + He(4,z1) + 2*He(4,z2)")
-    trace = softmax_attention(2, "trace").with_encoding([[sp.Integer(1), sp.Integer(-1)]])
-    found = check("H[eps,eps] < 0", fig2, trace)
-    assert found.verdict == "refuted"
-    assert found.counterexample is not None
-    assert found.counterexample.ours.value == pytest.approx(0.1903901311, abs=1e-6)  # theory section 9
-    assert found.remedy is not None
-    assert "mean-trace" in found.remedy
-    right = check("H[eps,eps] < 0", fig2, trace, conventions=Conventions(reduction="mean-trace"))
-    assert right.verdict == "proved"
-    assert check("H[m,eps] != 0", fig2, trace).verdict == "refuted"
+# ---- softmax and the printed formulas (the slips of theory section 10: test_audit_slips) ------------
 
 
 @pytest.mark.slow
@@ -195,16 +180,6 @@ def test_fig_1_to_the_digits_of_the_page() -> None:
     assert check("H[m,m] ~ -1.12782", HE2, trace).verdict == "proved"
     assert check("H[m,m] ~ -1.127", HE2, trace).verdict == "proved"
     assert check("H[m,m] ~ -1.1270", HE2, trace).verdict == "refuted"
-
-
-def test_slip_2_the_displayed_injection_is_even() -> None:
-    # softmax(z z^T + c c^T) with c = (1, 0) against softmax((z + c)(z + c)^T).
-    assert check("C[1,0] != 0", target("sigmoid(z1*(z1 - z2) + 1)")).verdict == "refuted"
-
-
-@pytest.mark.slow
-def test_slip_2_the_shifted_scores_are_not_even() -> None:
-    assert check("C[1,0] != 0", target("sigmoid((z1 + 1)*(z1 - z2 + 1))")).verdict == "proved"
 
 
 def test_slip_3_the_mixed_derivative_vanishes_and_the_drift_keeps_its_factor() -> None:
@@ -261,13 +236,9 @@ def test_slip_5_the_untied_drift_of_proposition_2_lacks_the_factor_k() -> None:
     assert check(f"drift[m1] = {drift(True)} - gamma/2*V/L*m1", THREE, network).verdict == "proved"
 
 
-def test_slip_7_thresholds_are_not_proofs() -> None:
+def test_claims_about_the_exponent() -> None:
     kink = target("abs(z1) - (1/2)*sqrt(2/pi)*(z1^2 - 1)")
-    wrong = check("sie = 2", kink)
-    assert wrong.verdict == "refuted"
-    assert "the exponent is 4" in wrong.reason
     assert check(r"\mathrm{SIE} = 4", kink, latex=True).verdict == "proved"
-    assert check("C[2] = 0.041", kink).verdict == "refuted"  # what 17 nodes see
     assert check("C[2] = 0", kink).verdict == "proved"
     assert check("sie < 5", kink).verdict == "proved"
     assert check("sie != 4", kink).verdict == "refuted"
