@@ -28,9 +28,12 @@ from sie_sym.cli_output import Answer, Row, emit, target_rows
 from sie_sym.errors import FormulaError, SieSymError
 
 if TYPE_CHECKING:
+    import sympy as sp
+
     from sie_sym.gain import Gain
     from sie_sym.model import Model
     from sie_sym.operator_norm import CertifiedValue
+    from sie_sym.plot_dynamics import Prediction
     from sie_sym.replicas import SGDResult
 
 _SHOWN_STEPS = 11
@@ -40,6 +43,9 @@ file_option = click.option(
     "-o", "--output", type=click.Path(dir_okay=False), metavar="FILE",
     help="Write the result to FILE as well: .json or .txt.",
 )  # fmt: skip
+plot_option = click.option(
+    "--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it: .png, .svg or .pdf."
+)
 
 
 def emit_plain(answer: Answer, as_json: bool, output: str | None) -> None:
@@ -92,16 +98,18 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 @click.option("--workers", type=click.IntRange(1), metavar="W", help="Threads (default: one a core).")
 @click.option("--checkpoint", type=click.Path(dir_okay=False), metavar="FILE",
               help="Saved every minute; the same call goes on from it.")  # fmt: skip
+@plot_option
 @json_option
 @file_option
 def sgd(
     dimension: float, rate: float, steps: float, runs: int, seed: int, start: str | None, loss: str, batch: int,
     threshold: float | None, record: int, engine: str, workers: int | None, checkpoint: str | None,
-    as_json: bool, output: str | None, **texts: Any,
+    plot: str | None, as_json: bool, output: str | None, **texts: Any,
 ) -> None:  # fmt: skip
     """Run one-pass spherical SGD through its overlaps, which is exact in law at any d (App. C).
 
-    Means and deviations over the replicas; the same seed gives the same numbers with any number of workers.
+    Means and deviations over the replicas; the same seed gives the same numbers with any number of workers.  The
+    figure has the quantiles of the replicas, and over them what the ODE predicts.
 
     \b
     Example: sie-sym sgd --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2 \\
@@ -110,6 +118,10 @@ def sgd(
     from sie_sym.fields import fields_of
     from sie_sym.sgd import SGDSettings, run_sgd
 
+    if plot is not None:
+        from sie_sym.plot import check_path
+
+        check_path(plot)
     question, model = simulated(texts)
     question.require_numbers()
     settings = SGDSettings(
@@ -121,7 +133,43 @@ def sgd(
         # That replicas diverged is part of the answer.
         warnings.simplefilter("ignore", RuntimeWarning)
         found = run_sgd(fields, settings, engine, workers or os.cpu_count() or 1, checkpoint, show)  # type: ignore[arg-type]
-    emit_plain(sgd_answer(found, question, model), as_json, output)
+    answer = sgd_answer(found, question, model)
+    if plot is not None:
+        from sie_sym.plot_dynamics import plot_sgd
+
+        prediction, words = predicted(found, texts, question, model)
+        plot_sgd(found, plot, prediction, overlaps(model))
+        answer = replace(answer, data={**answer.data, "prediction": words}, rows=[*answer.rows, ("prediction", words)])
+    emit_plain(answer, as_json, output)
+
+
+def predicted(
+    found: SGDResult, texts: Mapping[str, Any], question: Question, model: Model
+) -> tuple[Prediction | None, str]:  # fmt: skip
+    """The ODE's trajectories for a run, and what they are, or why there are none."""
+    from sie_sym.cli_numbers import NumericalQuestion
+    from sie_sym.plot_dynamics import flow_prediction, network_prediction
+    from sie_sym.untied import untied_loss
+
+    try:
+        if model.family == "untied":
+            assert model.activation is not None
+            ode = network_prediction(found, untied_loss(question.target, model.activation))
+        else:
+            numbers = NumericalQuestion(**texts)
+            ode = flow_prediction(found, numbers.numbers, numbers.noise)
+    except SieSymError as error:
+        return None, f"not drawn: {error}"
+    return ode, f"{ode.name}, drawn dashed"
+
+
+def overlaps(model: Model) -> list[sp.Symbol]:
+    """The columns of a run's trajectories: one m, or one a token, then the positional overlaps."""
+    import sympy as sp
+
+    tokens = range(1, model.tokens + 1)
+    semantic = [sp.Symbol(f"m{l}", real=True) for l in tokens] if model.family == "untied" else [model.semantic]
+    return [*semantic, *model.positional]
 
 
 def simulated(texts: Mapping[str, Any]) -> tuple[Question, Model]:
@@ -168,8 +216,7 @@ def sgd_answer(found: SGDResult, question: Question, model: Model) -> Answer:
         "diverged": found.diverged,
         "runs": found.settings.runs,
     }
-    names = [f"m{l}" for l in range(1, model.tokens + 1)] if model.family == "untied" else ["m"]
-    names += [str(s) for s in model.statistics[1:]]
+    names = [str(s) for s in overlaps(model)]
     count = len(found.steps)
     means = [found.m_mean.reshape(count, -1), found.eps_mean]
     deviations = [found.m_std.reshape(count, -1), found.eps_std]
@@ -197,22 +244,33 @@ def sgd_answer(found: SGDResult, question: Question, model: Model) -> Answer:
 @click.command(short_help="Tied against untied networks.")
 @target_options
 @click.option("--activation", required=True, metavar="NAME|FORMULA", help=f"{', '.join(ACTIVATIONS)}, or sigma(u).")
+@plot_option
 @json_option
 @file_option
-def gain(activation: str, as_json: bool, output: str | None, **texts: Any) -> None:
+def gain(activation: str, plot: str | None, as_json: bool, output: str | None, **texts: Any) -> None:
     """How many times longer an untied network needs than a tied one to recover the target (Thm 2).
 
-    The gains are 0 where only the untied network escapes, and null where neither does or it is open.
+    The gains are 0 where only the untied network escapes, and null where neither does or it is open.  The figure has
+    the flows of both networks (Prop. 2) from overlaps 0.001 on every token, and when they recover.
 
     \b
     Example: sie-sym gain --activation relu -g "sum(l, 1, 5, He(2, z[l]))"
     """
     from sie_sym.gain import gain as compare
 
+    if plot is not None:
+        from sie_sym.plot import check_path
+
+        check_path(plot)
     question = Question(**texts, model_text="tied", activation=activation)
     sigma = question.model.activation
     assert sigma is not None
-    emit_plain(gain_answer(compare(question.target, sigma), question), as_json, output)
+    found = compare(question.target, sigma)
+    if plot is not None:
+        from sie_sym.plot_dynamics import plot_gain
+
+        plot_gain(question.target, sigma, plot, predicted=f" (Thm 2: {_number(found.gain_equal_rate)})")
+    emit_plain(gain_answer(found, question), as_json, output)
 
 
 _GAINS = {

@@ -96,7 +96,7 @@ def recovery_times(
         raise SieSymError(f"overlap {overlap} and threshold {eta}: give numbers in (0, 1)")
     vector = start_vector(target, activation, start, overlap, seed)
     tied = tied_loss(target, activation)
-    untied = untied_loss(target, activation, _common(target, vector))
+    untied = untied_loss(target, activation, common_classes(target, vector))
     own = [float(vector[members[0] - 1]) for members in untied.classes]
     times = [
         recovery_time(loss, point, eta, rate=gamma, noise=noise, sphere=sphere, time=time, rtol=rtol)
@@ -175,7 +175,7 @@ def leading_direction(target: Target, activation: sp.Expr) -> FloatArray:
     return v
 
 
-def _common(target: Target, vector: FloatArray) -> list[list[int]]:
+def common_classes(target: Target, vector: FloatArray) -> list[list[int]]:
     """Equivalent tokens with equal overlaps, up to the rounding of the start."""
     classes = []
     for members in equivalent_tokens(target):
@@ -301,6 +301,7 @@ def critical_rate(loss: NetworkLoss, start: float, eta: float, noise: str = "exa
 
 __all__ = [
     "RecoveryTimes",
+    "common_classes",
     "critical_rate",
     "drift_function",
     "leading_direction",
