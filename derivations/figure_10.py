@@ -30,7 +30,7 @@ SOURCE = "arXiv:2506.02651, Fig. 10"
 TARGET, SQUARE = "he2-normalized", ACTIVATION_VARIABLE**2
 PAPER = Settings((3, 4, 5, 6, 7, 8, 9), 1000, 5e-4, 12, 10, 20_000_000, reach=1.25, faster_runs=192)
 _BLOCK = 50_000
-QUICK = Settings((3, 6), 36, 6e-3, 200, 10, 20_000, reach=1.4, threshold=1 / 3, engine="numpy")
+QUICK = Settings((3, 5), 36, 6e-3, 128, 10, 20_000, reach=1.4, threshold=1 / 3, engine="numpy")
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def simulate(settings: Settings = PAPER, tell: Tell = ignore) -> Comparison:
     cases = [[settings.case(TARGET, L, untied, activation=SQUARE) for L in settings.tokens] for untied in (False, True)]
     cheap = replace(settings, runs=settings.faster_runs or settings.runs)
     tied, untied = run_all(cases[0], cheap, tell), run_all(cases[1], settings, tell, 50)
-    samples = 2_000_000 if settings.engine == "numba" else 100_000
+    samples = 2_000_000 if settings.engine == "numba" else 50_000
     constants = tuple(attention_constants(L, samples, settings.seed) for L in settings.tokens)
     attention = tuple(_attend(case, known, settings, tell) for case, known in zip(cases[0], constants, strict=True))
     return Comparison(

@@ -16,8 +16,8 @@ from derivations.figure_runs import GainCurve, Settings, Tell, equal_rates, igno
 
 SOURCE = "arXiv:2506.02651, Fig. 7"
 TARGET, NAME = "he2-normalized", r"$g = \sum_\ell \mathrm{He}_2(z_\ell)/\sqrt{2}$"
-PAPER = Settings((1, 2, 5, 10, 15, 20), 3000, 5e-3, 12, 7, 15_000_000, reach=1.2, faster_runs=192)
-QUICK = Settings((1, 3), 64, 0.03, 600, 7, 60_000, reach=1.8, threshold=0.25, engine="numpy")
+PAPER = Settings((1, 2, 5, 10, 15, 20), 3000, 5e-3, 12, 7, 15_000_000, reach=1.2, faster_runs=96)
+QUICK = Settings((1, 3), 64, 0.03, 400, 7, 60_000, reach=1.8, threshold=0.25, engine="numpy")
 
 
 def simulate(settings: Settings = PAPER, tell: Tell = ignore) -> GainCurve:

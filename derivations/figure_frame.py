@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,13 +13,14 @@ import numpy as np
 
 from derivations.figure_runs import Arrivals, FloatArray, GainCurve, Tell
 from sie_sym.errors import SieSymError
+from sie_sym.files import write_atomically
 
 S = TypeVar("S")
 R = TypeVar("R")
 
 
 def draw_gain(axes: Any, curve: GainCurve, colour: str, name: str = "SGD", law: str = "Prop. 2") -> None:
-    """Measured gains with their standard errors over the prediction, on logarithmic axes."""
+    """Measured gains with their standard errors over the prediction."""
     reached = np.isfinite(curve.gain)
     axes.plot(curve.tokens, np.where(np.isfinite(curve.predicted), curve.predicted, np.nan), color=colour, lw=1.4,
               label=law, zorder=2)  # fmt: skip
@@ -59,6 +61,22 @@ def draw_path(
     axes.fill_between(arrivals.path_steps, mean - deviation, mean + deviation, color=colour, alpha=0.25 * alpha, lw=0)
     axes.plot(arrivals.path_steps, mean, color=colour, lw=2, alpha=alpha, label=label)
     axes.plot(arrivals.path_steps, predicted, color=INK, lw=1, ls=(0, (4, 2)), zorder=4)
+    axes.xaxis.set_major_formatter(lambda value, _: _round(value))
+
+
+def write(draw: Callable[[], Any], path: str | Path) -> Path:
+    """Save a figure; a PNG with the 160 colours that a line drawing needs, a third of the size."""
+    from sie_sym.plot import save
+
+    written = save(draw, path)
+    if written.suffix.lower() == ".png":
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        with Image.open(written) as picture:
+            picture.convert("RGB").quantize(160, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        write_atomically(written, buffer.getvalue())
+    return written
 
 
 def command(
@@ -70,7 +88,7 @@ def command(
     arguments: Sequence[str] | None = None,
 ) -> int:
     """Simulate with the paper's settings, or quick ones; print the numbers and write the picture."""
-    from sie_sym.plot import check_path, save
+    from sie_sym.plot import check_path
 
     parser = argparse.ArgumentParser(prog=f"python -m derivations.{name}")
     parser.add_argument("--quick", action="store_true", help="few replicas at a small d: seconds instead of minutes")
@@ -83,7 +101,7 @@ def command(
         check_path(chosen.output)
         result = simulate(quick if chosen.quick else paper, lambda text: print(text, file=sys.stderr, flush=True))
         print(table(result))
-        print(save(lambda: draw(result), Path(chosen.output)))
+        print(write(lambda: draw(result), chosen.output))
     except SieSymError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

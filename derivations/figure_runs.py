@@ -270,8 +270,8 @@ class GainCurve:
         usable = np.isfinite(self.gain) & np.isfinite(self.predicted)
         return float(np.polyfit(np.log(self.tokens[usable]), np.log(self.predicted[usable]), 1)[0])
 
-    def table(self) -> str:
-        """The numbers, one L a line."""
+    def table(self, power: bool = True) -> str:
+        """The numbers, one L a line, and the power of L."""
         lines = [f"{self.label}\n   L   gain +- error  (Prop. 2)   steps of the faster and of the slower network"]
         for L, gain, error, predicted, fast, slow in zip(
             self.tokens, self.gain, self.error, self.predicted, self.faster, self.slower, strict=True
@@ -280,7 +280,7 @@ class GainCurve:
                 f"{L:4.0f} {gain:8.3f} +- {error:.3f} ({predicted:.3f})   {fast.median:.4g} ({fast.predicted:.4g})  "
                 f"{slow.median:.4g} ({slow.predicted:.4g})  recovered {fast.recovered:.2f} {slow.recovered:.2f}"
             )
-        if np.isfinite(self.gain).sum() > 2:
+        if power and np.isfinite(self.gain).sum() > 2:
             slope, error = self.exponent()
             lines.append(f"gain ~ L^({slope:.3f} +- {error:.3f}), Prop. 2: {self.predicted_exponent():.3f}")
         return "\n".join(lines)

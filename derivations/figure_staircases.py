@@ -36,8 +36,8 @@ CHAINS = (
     ("staircase-3", 3, SHIFTED, "$z_1 + z_1 z_2 + z_1 z_2 z_3$, relu$(u - 1/2)$"),
     ("staircase", 3, RELU, "$z_1 (1 + z_2)(1 + z_3)$, relu$(u)$"),
 )
-PAPER = Settings((), 1000, 1.5e-3, 24, 13, 10_000_000)
-QUICK = Settings((), 40, 0.03, 100, 13, 6000, engine="numpy")
+PAPER = Settings((), 1000, 1.5e-3, 16, 13, 10_000_000)
+QUICK = Settings((), 40, 0.03, 100, 13, 5000, engine="numpy")
 
 
 @dataclass(frozen=True, eq=False)
