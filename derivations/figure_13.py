@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from derivations.figure_5_right import MODEL, FloatArray, fields, loss, start_scales, target
+from derivations.figure_5_left import target
+from derivations.figure_5_right import MODEL, FloatArray, fields, loss, start_scales
 from derivations.figure_13_flow import SCALE, WEIGHT
 from derivations.figure_frame import command
 from derivations.figure_runs import Tell, ignore
