@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from sie_sym.draws import Draws
 from sie_sym.errors import SieSymError
 from sie_sym.fields import Fields
+from sie_sym.files import write_atomically
 
 _FORMAT = 2
 
@@ -43,20 +43,16 @@ def fingerprint(fields: Fields, settings: tuple[object, ...], engine: str) -> st
 
 
 def save(path: Path, identity: str, step: int, blocks: Sequence[Saved]) -> None:
-    """Write beside the file and rename: a run killed while saving leaves the previous checkpoint whole."""
+    """Write the file whole or not at all: a run killed while saving leaves the previous checkpoint.
+
+    Raises `SieSymError` when it cannot be written.
+    """
     arrays = {f"{name}{i}": array for i, block in enumerate(blocks) for name, array in block.arrays.items()}
     draws = [block.draws.state for block in blocks]
     header = json.dumps({"identity": identity, "step": step, "draws": draws}, default=np.ndarray.tolist)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            np.savez(stream, header=np.array(header), allow_pickle=False, **arrays)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    np.savez(content, header=np.array(header), allow_pickle=False, **arrays)
+    write_atomically(path, content.getvalue())
 
 
 def load(path: Path, identity: str, blocks: Sequence[Saved]) -> int:

@@ -46,6 +46,20 @@ class Commands(click.Group):
             _fail(f"the formulas are too large ({type(error).__name__}): write smaller ones", BAD_INPUT)
         except (click.Abort, KeyboardInterrupt):
             _fail("interrupted", INTERRUPTED)
+        except BrokenPipeError:
+            _discard_output()
+            sys.exit(0)
+        except OSError as error:
+            _discard_output()
+            _fail(f"cannot write the output: {(error.strerror or str(error)).lower()}", BAD_INPUT)
+
+    def make_context(self, info_name: Any, args: Any, parent: Any = None, **extra: Any) -> click.Context:
+        """As click's, which would end `--help` into a closed pipe with exit code 1."""
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except BrokenPipeError:
+            _discard_output()
+            raise click.exceptions.Exit(0) from None
 
     def invoke(self, ctx: click.Context) -> Any:
         """As click's, which would end a closed pipe with exit code 1 and Ctrl-C with an empty line."""
@@ -54,9 +68,13 @@ class Commands(click.Group):
         except KeyboardInterrupt:
             raise click.Abort from None
         except BrokenPipeError:
-            # The reader has gone; nothing may be written at exit either.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _discard_output()
             ctx.exit(0)
+
+
+def _discard_output() -> None:
+    """The reader has gone, or the disk is full: nothing may be written at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(message: str) -> str:
