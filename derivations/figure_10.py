@@ -163,7 +163,8 @@ def draw(result: Comparison) -> Any:
     right.legend(loc="upper left", fontsize=8.5)
     case = result.tied.faster[0].case
     figure.suptitle(
-        rf"$g = \sum_\ell \mathrm{{He}}_2(z_\ell)/\sqrt{{2}}$,  $d = {case.dimension}$,  $\gamma = {case.rate:g}$",
+        rf"$g = \sum_\ell \mathrm{{He}}_2(z_\ell)/\sqrt{{2}}$,  $d = {case.dimension}$,  $\gamma = {case.rate:g}$;  "
+        rf"attention: {result.attention.effort}",
         fontsize=11,
     )
     return figure

@@ -52,9 +52,9 @@ class Gains:
 
 
 PAPER = Rates(
-    Settings(_TOKENS, 1000, 2e-4, 4, 3, 30_000_000, reach=1.15, faster_runs=24),
-    Settings(_TOKENS, 1000, 0.1, 64, 31, 25_000_000, reach=1.5, faster_runs=192),
-    Settings(_TOKENS, 1000, 0.01, 12, 32, 25_000_000, reach=1.4, faster_runs=192),
+    Settings(_TOKENS, 1000, 2e-4, 4, 3, 30_000_000, reach=1.15, faster_runs=16),
+    Settings(_TOKENS, 1000, 0.1, 32, 31, 25_000_000, reach=1.5, faster_runs=96),
+    Settings(_TOKENS, 1000, 0.01, 8, 32, 25_000_000, reach=1.4, faster_runs=96),
 )
 QUICK = Rates(
     Settings((1, 3), 40, 0.02, 300, 3, 60_000, reach=1.7, threshold=0.3, engine="numpy"),
@@ -123,7 +123,8 @@ def draw(result: Gains) -> Any:
     right.set_ylim(top=3 * max(curve.gain.max() for curve, _ in result.curves))
     right.legend(loc="upper left", fontsize=8.5)
     figure.suptitle(
-        rf"$g = \sum_\ell \mathrm{{He}}_2(z_\ell)/\sqrt{{2}}$,  relu,  $d = {official.faster[0].case.dimension}$",
+        rf"$g = \sum_\ell \mathrm{{He}}_2(z_\ell)/\sqrt{{2}}$,  relu,  $d = {official.faster[0].case.dimension}$;  "
+        rf"official rates: {official.effort}",
         fontsize=11,
     )
     return figure

@@ -125,10 +125,12 @@ def draw_equal_rates(result: GainCurve, name: str) -> Any:
     left.set_xlim(left=max(1, result.faster[shown].path_steps[1]))
     left.set_title(f"$L = {case.tokens}$; dashed: Prop. 2; dotted: weak recovery", loc="left")
     left.legend(loc="upper left")
-    draw_gain(right, result, SEMANTIC, f"SGD, {len(result.faster[0].recovery)} replicas")
+    draw_gain(right, result, SEMANTIC)
     logarithmic(right, result.tokens)
     slope, error = result.exponent()
     right.set_title(rf"gain $\sim L^{{{slope:.3f} \pm {error:.3f}}}$", loc="left")
     right.legend(loc="upper left")
-    figure.suptitle(rf"{name},  relu,  $d = {case.dimension}$,  $\gamma = {case.rate:g}$", fontsize=11)
+    figure.suptitle(
+        rf"{name},  relu,  $d = {case.dimension}$,  $\gamma = {case.rate:g}$;  {result.effort}", fontsize=11
+    )
     return figure

@@ -251,6 +251,13 @@ class GainCurve:
         """The gain by Prop. 2."""
         return np.array([slow.predicted / fast.predicted for fast, slow in zip(self.faster, self.slower, strict=True)])
 
+    @property
+    def effort(self) -> str:
+        """Replicas and the longest run, for captions."""
+        fast, slow = len(self.faster[0].recovery), len(self.slower[0].recovery)
+        replicas = f"{fast} and {slow}" if fast != slow else f"{slow}"
+        return f"{replicas} replicas, at most {max(run.steps for run in (*self.faster, *self.slower)):.2g} steps"
+
     def exponent(self) -> tuple[float, float]:
         """The least-squares slope of log gain against log L, and its standard error from resampled replicas."""
         usable = np.isfinite(self.gain)

@@ -22,7 +22,7 @@ from sie_sym.evidence import Evidence
 from sie_sym.ledger import load_page, page_names, run_page, run_pages
 
 PAGES = page_names()
-SLOW: set[str] = set()
+SLOW = {"gains_by_simulation", "semantic_or_positional_by_simulation", "theorem_1_simulation"}
 CITATION = re.compile(r"arXiv:2506\.02651, (eq\.|Thm|Lemma|Def\.|Prop\.|App\.|section|Fig|Assumption)")
 
 
