@@ -106,7 +106,9 @@ def cases() -> tuple[Case, ...]:
     return (
         Case("linear attention", pair, linear_attention(2), (0.3,), 0.08, 0.01),
         Case("tied relu", pair, tied_network(2, relu(ACTIVATION_VARIABLE)), (0.3,), 0.8, 0.1),
-        Case("softmax, trace", pair, softmax_attention(2, "trace").with_encoding(opposite), (0.3, 0.2), 1.0, 0.12, True),
+        Case(
+            "softmax, trace", pair, softmax_attention(2, "trace").with_encoding(opposite), (0.3, 0.2), 1.0, 0.12, True
+        ),
         Case("positional-semantic", mixture, softmax_attention(2).with_encoding(opposite), (0.3, 0.3), 4.0, 0.5, True),
     )
 

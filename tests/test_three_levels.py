@@ -16,13 +16,13 @@ from derivations.three_levels import Case, Ensemble, cases, ensemble, linear_noi
 
 CASES = {case.name: case for case in cases()}
 LINEAR = CASES["linear attention"]
-FULL = (100, 300, 900)
+FULL = (100, 300, 800)
 
 
 @pytest.fixture(scope="module", params=CASES)
 def measured(request: pytest.FixtureRequest) -> tuple[Case, Ensemble]:
     case = CASES[request.param]
-    return case, ensemble(case, FULL, 800)
+    return case, ensemble(case, FULL, 600)
 
 
 # ---- finite rate against gradient flow ---------------------------------------------------------
@@ -98,14 +98,21 @@ def test_the_linear_noise_of_a_single_step_is_that_of_the_moments() -> None:
 
 # ---- weak recovery -----------------------------------------------------------------------------
 
-TIMES = {"linear attention": 0.9, "tied relu": 9.0, "softmax, trace": 6.0, "positional-semantic": 60.0}
+# the fraction of gamma_max, d, and how long the flow needs
+SETTINGS = {
+    "linear attention": (0.6, 150, 0.7),
+    "tied relu": (0.5, 150, 6.0),
+    "softmax, trace": (0.5, 150, 4.5),
+    "positional-semantic": (0.4, 300, 24.0),
+}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_recovery_times_are_those_of_widened_starts(name: str) -> None:
-    found = recovery(CASES[name], 0.5, 300, 600, TIMES[name])
-    assert np.isfinite(found.sgd).mean() > 0.98
+    fraction, dimension, time = SETTINGS[name]
+    found = recovery(CASES[name], fraction, dimension, 400, time)
+    assert np.isfinite(found.sgd).mean() > 0.95
     plain, widened = found.p_values
     assert widened > 1e-2
     # the noise is as large as the start: SGD is earlier by log(widening)/2 growth times
@@ -116,8 +123,8 @@ def test_recovery_times_are_those_of_widened_starts(name: str) -> None:
 
 @pytest.mark.slow
 def test_at_small_rates_the_starts_decide() -> None:
-    found = recovery(LINEAR, 0.05, 150, 400, 0.9)
-    assert found.widening < 1.06
+    found = recovery(LINEAR, 0.08, 100, 400, 0.7)
+    assert found.widening < 1.1
     assert min(found.p_values) > 1e-2
     # starts twice as wide, log(2)/8 earlier (at the rate 8 - gamma V(0)/2, about), would be seen
     assert stats.ks_2samp(found.sgd, found.plain - math.log(2) / 8).pvalue < 1e-6
