@@ -2,6 +2,7 @@
 #   make demo    a derivation from start to finish; files are left in demo/
 #   make test    the whole test suite
 #   make lint    ruff and mypy
+#   make docs    the documentation, its examples executed; docs/_build/html/index.html
 #   make clean   removes everything that these made
 # Another interpreter: make test PYTHON=python3.13.  A part of the suite: make test ARGS='-m "not slow"'.
 
@@ -10,7 +11,7 @@ WORKERS ?= 2
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 .DELETE_ON_ERROR:
 
 demo: .venv/.installed
@@ -24,6 +25,9 @@ lint: .venv/.installed-lint
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy sie_sym
 
+docs: .venv/.installed-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
 # The stamps are younger than the metadata, so the environment is re-used until the dependencies change.
 # The install is editable: the commands run the files of this folder, never a stale copy of them.
 .venv/.installed: setup.cfg pyproject.toml | .venv/bin/python
@@ -34,11 +38,15 @@ lint: .venv/.installed-lint
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[lint]'
 	@touch $@
 
+.venv/.installed-docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) \
 	    else "Python %d.%d is not supported: make PYTHON=python3.12 (3.11 to 3.13)" % v)'
 	$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf .venv .ci/node/node_modules demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .ci/node/node_modules demo docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
