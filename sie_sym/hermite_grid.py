@@ -126,13 +126,9 @@ def _by_two_grids(function: NumericFunction, tokens: int, order: int, nodes: int
     norm2, inner = fine.norms(values)
     if norm2 - inner > 1e-3 * norm2:
         return None
-    by_degree, starts, degree = _degrees(tokens, order)
-    wrong = degree > order
-    if sign:
-        wrong = wrong | (degree % 2 == (sign > 0))
-    value[:, wrong] = 0.0
-    other[:, wrong] = 0.0
-    spread = np.abs(other[0] - np.tensordot(mixture[0], value, axes=1)).ravel()[by_degree]
+    by_degree, starts, kept = _degrees(tokens, order, sign)
+    value *= kept
+    spread = np.abs((other[0] - np.tensordot(mixture[0], value, axes=1)) * kept).ravel()[by_degree]
     norm = math.sqrt(norm2)
     rounding = 8 * np.finfo(float).eps * norm
     errors = 2 * np.maximum.reduceat(spread, starts) + rounding
@@ -140,12 +136,16 @@ def _by_two_grids(function: NumericFunction, tokens: int, order: int, nodes: int
     return SpectralExpansion(value, errors, norm2, 2 * abs(other_norm2 - norm2) + rounding * norm, method)
 
 
-@functools.lru_cache(maxsize=8)
-def _degrees(tokens: int, order: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The places with |alpha| <= order sorted by |alpha|, where each degree starts among them, and |alpha| itself."""
+@functools.lru_cache(maxsize=24)
+def _degrees(tokens: int, order: int, sign: int) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
+    """The places with |alpha| <= order sorted by |alpha|, where each degree starts among them, and 1 where a function
+    of that parity (0: none) may have coefficients, else 0.
+    """
     degree = total_degree(tokens, order)
     by_degree = np.argsort(degree.ravel(), kind="stable")[: int((degree <= order).sum())]
-    return by_degree, np.searchsorted(degree.ravel()[by_degree], np.arange(order + 1)), degree
+    starts = np.searchsorted(degree.ravel()[by_degree], np.arange(order + 1))
+    right = (degree % 2 == (sign < 0)) if sign else np.ones(degree.shape, dtype=bool)
+    return by_degree, starts, ((degree <= order) & right).astype(float)
 
 
 @functools.lru_cache(maxsize=8)

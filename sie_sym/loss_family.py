@@ -137,10 +137,10 @@ def family_of(
     outputs = {k, *(len(e.coefficients) for e in expansions)}
     if len(outputs) > 1:
         raise DomainError(f"targets and model have {sorted(outputs)} outputs: they must agree")
-    coefficients = np.zeros((n + len(vectors), k, *[K + 1] * tokens))
-    for row, expansion in zip(coefficients, expansions, strict=False):  # constants come after
-        row[...] = expansion.coefficients
-    coefficients.reshape(n + len(vectors), k, -1)[n:, :, 0] = vectors
+    constant = np.zeros((len(vectors), k, *[K + 1] * tokens))
+    constant.reshape(len(vectors), k, (K + 1) ** tokens)[:, :, 0] = vectors
+    parts = [*(e.coefficients[None] for e in expansions), constant]
+    coefficients = parts[0] if len(vectors) + n == 1 else np.concatenate(parts)
     gram, gram_error = _gram(functions, expansions, vectors, nodes)
     tails = np.zeros_like(gram)
     flat = coefficients[:n].reshape(n, -1)

@@ -8,7 +8,6 @@ shift of the means touches only rank(C) coordinates: phi is evaluated once, and 
 from __future__ import annotations
 
 import functools
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -41,9 +40,9 @@ class ModelTable:
     r"""C_beta(phi(. + C eps))/sqrt(beta!), |beta| <= `order`, at Chebyshev nodes of the reduced overlaps p in [-1, 1].
 
     The columns of `rotation` (L, L) are the directions along, then across the encoding, those of `frame` (r, rank) the
-    directions of p in eps.  `rows` yields the coefficients node by node, those of one degree in successive columns;
-    `checks` are rows of their differences between two grids of quadrature.  `norm2` and `tail` are the Chebyshev series
-    of E|phi(Z + e)|^2 and of its part beyond `order`, `norm_error` is their error.  `sizes[k]` is the largest
+    directions of p in eps.  `rows` yields the coefficients node by node, those of one degree in successive columns; the
+    last `checks` rows are differences between two grids of quadrature.  `norm2` and `tail` are the Chebyshev series of
+    E|phi(Z + e)|^2 and of its part beyond `order`, `norm_error` is their error.  `sizes[k]` is the largest
     |C_k(phi(. + e))|, `error` estimates the largest error of such a vector relative to the norm of phi.
     """
 
@@ -53,7 +52,7 @@ class ModelTable:
     order: int
     outputs: int
     rows: Sequence[Array] | ShiftedCoefficients
-    checks: Array
+    checks: int
     layout: Layout
     norm2: Array
     tail: Array
@@ -67,8 +66,8 @@ class ModelTable:
         `coefficients`, (n, k, order + 1, ...), are those of n targets, normalised and in the rotated coordinates.  With
         the estimated errors of the a_k that the table and its interpolation make, (n, order + 1).
         """
-        found = self.layout.products(self.layout.row(coefficients), itertools.chain(self.rows, [self.checks]))
-        count = found.shape[1] - len(self.checks)
+        found = self.layout.products(self.layout.row(coefficients), self.rows)
+        count = found.shape[1] - self.checks
         series = self.layout.series(found[:, :count], 1, odd=True)
         errors = 2 * np.abs(found[:, count:]).max(axis=1)
         return series, errors + remainder(series, len(self.layout.nodes))[:, None]
@@ -80,21 +79,31 @@ class Layout:
 
     If phi is `even`, only the first half of the nodes of the first overlap is computed: C_k(phi(. - e)) is (-1)^k times
     C_k(phi(. + e)).
-    `columns` are the places of |beta| <= `order` in an array (k, j_{r+1}, ..., j_L, j_1, ..., j_r), sorted by |beta|;
-    those of degree k begin at `starts[k]`.
+    `columns` are the places of |beta| <= `order` in an array (k, j_{r+1}, ..., j_L, j_1, ..., j_r), `places` those in
+    (k, j_1, ..., j_L), both sorted by |beta|; those of degree k begin at `starts[k]`.
     """
 
     nodes: tuple[int, ...]
     even: bool
     order: int
     columns: NDArray[np.int64]
+    places: NDArray[np.int64]
     starts: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, nodes: tuple[int, ...], even: bool, tokens: int, outputs: int, order: int) -> Layout:
+        """The layout of the coefficients of `outputs` functions of `tokens` tokens."""
+        rank = len(nodes)
+        degree = np.tile(total_degree(tokens, order).ravel(), outputs)
+        columns = np.argsort(degree, kind="stable")[: int((degree <= order).sum())]
+        starts = np.searchsorted(degree[columns], np.arange(order + 1))
+        axes = (0, *range(1 + rank, 1 + tokens), *range(1, 1 + rank))
+        moved = np.arange(len(degree)).reshape(outputs, *[order + 1] * tokens).transpose(axes)
+        return cls(nodes, even and rank > 0, order, columns, moved.ravel()[columns], starts)
 
     def row(self, coefficients: Array) -> Array:
         """Coefficients (n, k, order + 1, ...) laid out as rows, (n, columns)."""
-        rank, axes = len(self.nodes), coefficients.ndim
-        last = np.moveaxis(coefficients, range(2, 2 + rank), range(axes - rank, axes))
-        return np.asarray(last.reshape(len(coefficients), -1)[:, self.columns])
+        return np.asarray(coefficients.reshape(len(coefficients), -1)[:, self.places])
 
     def products(self, weights: Array, rows: Iterable[Array]) -> Array:
         """The inner products in each degree of n rows with others, shape (n, others, order + 1)."""
@@ -139,13 +148,15 @@ class ShiftedCoefficients:
     """C_beta(phi(. + e)) at a tensor grid of shifts, computed whenever they are iterated over.
 
     `values` (x_1, ..., x_r, k, j_{r+1}, ..., j_L) are those of phi, already integrated over the unshifted coordinates;
-    `weights`, (order + 1, shifts, x_i), are those of the shifted ones.  `norm2` is E|phi(. + e)|^2.
+    `weights`, (order + 1, shifts, x_i), are those of the shifted ones.  `norm2` is E|phi(. + e)|^2; `checks` are rows
+    that come after the others.
     """
 
     values: Array
     weights: tuple[Array, ...]
     columns: NDArray[np.int64]
     norm2: Array
+    checks: Array | None = None
 
     @property
     def floats(self) -> int:
@@ -163,6 +174,8 @@ class ShiftedCoefficients:
             yield from self._visit(self.values, 0)
         else:
             yield self.values.reshape(1, -1)[:, self.columns]
+        if self.checks is not None:
+            yield self.checks
 
     def _visit(self, part: Array, axis: int) -> Iterator[Array]:
         weight = self.weights[axis]
@@ -218,16 +231,14 @@ def _on_nodes(
     outputs = len(phi(np.zeros((tokens, 1))))
     size = outputs * (order + 1) ** tokens
     refuse_memory(4 * size, f"{size} coefficients ({tokens} tokens to order {order})", "lower the order")
-    degree = np.tile(total_degree(tokens, order).ravel(), outputs)
-    columns = np.argsort(degree, kind="stable")[: int((degree <= order).sum())]
-    starts = np.searchsorted(degree[columns], np.arange(order + 1))
     half_width = grid_range(count, order)
     step = 2 * half_width / count
     fine = _Grid.of(phi, tokens, order, half_width, step, 0.5, sigma)
     probe = np.random.default_rng(3).standard_normal((1, outputs, *[order + 1] * tokens))
     number = 2 * math.ceil(11 + 5 * max(sigma, default=0.0))
     while True:
-        layout = Layout((number,) * rank, fine.even and rank > 0, order, columns, starts)
+        layout = Layout.of((number,) * rank, fine.even, tokens, outputs, order)
+        columns, starts = layout.columns, layout.starts
         points = np.cos(np.pi * (np.arange(number) + 0.5) / number)
         shifts = [s * points for s in sigma]
         if layout.even:
@@ -246,6 +257,10 @@ def _on_nodes(
     here, there = found.some(few), coarse.shifted([s[place] for s, place in zip(shifts, few, strict=True)], columns)
     checks = np.concatenate([a - b for a, b in zip(here, there, strict=True)])
     worst = float(np.add.reduceat(checks**2, starts, axis=1).max())
+    if isinstance(rows, list):
+        rows[-1] = np.concatenate([rows[-1], checks])
+    else:
+        rows = replace(rows, checks=checks)
     return ModelTable(
         C,
         U,
@@ -253,7 +268,7 @@ def _on_nodes(
         order,
         outputs,
         rows,
-        checks,
+        len(checks),
         layout,
         layout.series(norm2, 0),
         layout.series(norm2 - squares.sum(axis=1), 0),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,9 @@ from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import token
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.linear_forms import written_out
-from sie_sym.loss_family import spectral_loss
+from sie_sym.loss_family import spectral_loss, target_loss
 from sie_sym.model import Model
+from sie_sym.model_table import ModelTable, model_table
 from sie_sym.numeric import LossFunction, NumericFunction, numeric_function, numeric_loss
 from sie_sym.population_loss import PopulationLoss, require_compatible
 from sie_sym.quadrature import DEFAULT_NODES, Array
@@ -73,8 +75,10 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
     6.0
     """
     require_tabulated(target, model)
-    g, phi = (_function(side.components, side.tokens) for side in (target, model))
-    return NumericalLoss(model.statistics, table_of(g, phi, model, polynomial_degree(target), order))
+    degree = polynomial_degree(target)
+    table = _model_table(model, degree if order is None else order)
+    loss = target_loss(_function(target.components, target.tokens), table, degree=degree)
+    return NumericalLoss(model.statistics, _uncut(loss, degree))
 
 
 def require_tabulated(target: Target, model: Model) -> None:
@@ -99,11 +103,23 @@ def table_of(
     nodes: int | None = None,
 ) -> SpectralLoss:
     """The table of a function of z* against one of z; `degree` is that of a polynomial `left`."""
-    encoding = np.array(model.encoding.tolist(), dtype=float).reshape(model.tokens, model.encoding.cols)
-    table = spectral_loss(left, right, encoding, order=degree if order is None else order, nodes=nodes, degree=degree)
-    if degree is not None and table.order >= degree:
-        table = replace(table, target_tail=0.0)  # nothing of a polynomial is cut off, whatever rounding left
-    return table
+    order = degree if order is None else order
+    return _uncut(spectral_loss(left, right, _encoding(model), order=order, nodes=nodes, degree=degree), degree)
+
+
+@lru_cache(maxsize=2)
+def _model_table(model: Model, order: int | None) -> ModelTable:
+    """What the losses of all targets share; the last two are kept."""
+    return model_table(_function(model.components, model.tokens), _encoding(model), order=order)
+
+
+def _encoding(model: Model) -> Array:
+    return np.array(model.encoding.tolist(), dtype=float).reshape(model.tokens, model.encoding.cols)
+
+
+def _uncut(table: SpectralLoss, degree: int | None) -> SpectralLoss:
+    """Nothing of a polynomial is cut off, whatever rounding left."""
+    return table if degree is None or table.order < degree else replace(table, target_tail=0.0)
 
 
 def loss_function(loss: Any) -> LossFunction:

@@ -134,12 +134,11 @@ class SpectralLoss:
             if order:
                 overlap = np.asarray(chebyshev.chebder(overlap, order, axis=axis), dtype=np.float64)
                 norm2 = np.asarray(chebyshev.chebder(norm2, order, axis=axis), dtype=np.float64)
-        powers = _power_weights(self.order, m_order) * overlap[..., m_order:]
-        result = -2 * _polynomial_in_m(powers, p, m)
+        powers = -2 * _power_weights(self.order, m_order) * overlap[..., m_order:]
+        result = _polynomial_in_m(powers, p, m)
         if m_order == 0:
-            result = result + _interpolate(norm2, p)
-            if not any(p_orders):
-                result = result + self.target_norm2
+            constant = 0.0 if any(p_orders) else self.target_norm2
+            result = result + (_interpolate(norm2, p) + constant)
         return result if np.shape(result) == shape else np.broadcast_to(result, shape).copy()
 
 
@@ -162,7 +161,12 @@ def _powers(m: Array, count: int) -> Array:
 
 def _chebyshev_values(x: Array, count: int) -> Array:
     """T_n(x), n < count, shape (*x.shape, count)."""
-    return np.cos(np.arccos(np.clip(x, -1.0, 1.0))[..., None] * np.arange(count))
+    values = np.ones((count, *x.shape))
+    values[1:2] = x
+    for n in range(2, count):
+        np.multiply(2 * x, values[n - 1], out=values[n])
+        values[n] -= values[n - 2]
+    return np.moveaxis(values, 0, -1)
 
 
 def _interpolate(series: Array, p: list[Array]) -> Array:
@@ -171,7 +175,7 @@ def _interpolate(series: Array, p: list[Array]) -> Array:
     if not p:
         return series
     shape = np.broadcast_shapes(*(x.shape for x in p))
-    flat = [np.broadcast_to(x, shape).ravel() for x in p]
+    flat = [np.clip(np.broadcast_to(x, shape).ravel(), -1.0, 1.0) for x in p]
     result = _chebyshev_values(flat[0], len(series)) @ series.reshape(len(series), -1)
     result = result.reshape(len(flat[0]), *series.shape[1:])
     for x in flat[1:]:
@@ -181,6 +185,10 @@ def _interpolate(series: Array, p: list[Array]) -> Array:
 
 def _polynomial_in_m(series: Array, p: list[Array], m: Array) -> Array:
     """sum_k m^k series_k(p), k the last axis of `series`: one matrix product where (m, p) is a grid."""
+    if series.shape[-1] > 2 and not series[..., 1::2].any():  # even in m: half of the powers
+        return _polynomial_in_m(series[..., ::2], p, m * m)
+    if series.shape[-1] > 2 and not series[..., ::2].any():
+        return np.asarray(m * _polynomial_in_m(series[..., 1::2], p, m * m))
     p_shape = np.broadcast_shapes(*(x.shape for x in p))
     dimension = max(m.ndim, len(p_shape))
     p_full = (1,) * (dimension - len(p_shape)) + p_shape
