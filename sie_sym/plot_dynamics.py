@@ -198,7 +198,7 @@ def _draw_norm(axes: Axes, found: SGDResult, prediction: Prediction | None, unti
         axes.axhline(found.settings.threshold, color="#2e7d32", lw=1.1, label=rf"$\eta = {found.settings.threshold:g}$")
     if found.recovery_step_median is not None:
         step = found.recovery_step_median
-        axes.axvline(step, color="#2e7d32", lw=1.1, ls=":", label=f"median recovery: step {step:.4g}")
+        axes.axvline(step, color="#2e7d32", lw=1.1, ls=":", label=f"median recovery: step {step:.7g}")
     axes.set(ylabel=name, xlabel="steps", xlim=(0, max(int(found.steps[-1]), 1)))
     axes.set_ylim(bottom=0)
 
@@ -276,7 +276,7 @@ def _size(loss: NetworkLoss, start: Sequence[float], horizon: float) -> tuple[Fl
     field: Callable[[float, Any], Any] = drift_function(loss)
     t = np.linspace(0.0, horizon, 600)
     smallest = float(np.abs(start).min())
-    solved = solve_ivp(field, (0.0, horizon), start, method="LSODA", t_eval=t, rtol=1e-10, atol=1e-6 * smallest)
+    solved = solve_ivp(field, (0.0, horizon), start, method="LSODA", t_eval=t, rtol=1e-10, atol=1e-9 * smallest)
     if not solved.success:
         raise SieSymError(f"the integration to t = {horizon:g} fails: {solved.message}")
     weights = np.array([1.0] if loss.tied else [len(members) / loss.tokens for members in loss.classes])

@@ -353,7 +353,7 @@ def test_workers_do_not_change_a_bit(workers: int) -> None:
     fields = CASES["linear attention, two directions"]
     settings = SGDSettings(100, 0.05, 40, 70, seed=4, batch=2, threshold=0.4, block=16)
     one, many = run_sgd(fields, settings), run_sgd(fields, settings, workers=workers)
-    for name in ("m", "eps", "m_mean", "m_std", "eps_mean", "eps_std", "recovery_step"):
+    for name in ("m", "eps", "m_mean", "m_std", "eps_mean", "eps_std", "recovery_step", "paths"):
         assert np.array_equal(getattr(one, name), getattr(many, name))
     other = run_sgd(fields, SGDSettings(100, 0.05, 40, 70, seed=5, batch=2, threshold=0.4, block=16))
     assert not np.isin(one.m, other.m).any()
@@ -410,7 +410,7 @@ def test_a_resumed_run_gives_the_same_bits(engine: Engine, tmp_path: Path) -> No
     resumed = run_sgd(fields, settings, engine, workers=2, checkpoint=path, progress=lambda s, _: seen.append(s))
     assert seen == [40, 50]  # it had stopped after saving at 30
     whole = run_sgd(fields, settings, engine)
-    for name in ("m", "eps", "m_mean", "m_std", "eps_mean", "eps_std", "recovery_step"):
+    for name in ("m", "eps", "m_mean", "m_std", "eps_mean", "eps_std", "recovery_step", "paths"):
         assert np.array_equal(getattr(resumed, name), getattr(whole, name))
     again = run_sgd(fields, settings, engine, checkpoint=path)  # complete: nothing left to do
     assert np.array_equal(again.m, whole.m)
