@@ -246,12 +246,11 @@ def test_the_command_flow_takes_a_rate_and_tells_its_limit(name: str) -> None:
 
 def test_tasks_know_the_noise_of_softmax_attention() -> None:
     formulas = Formulas("He(2,z1) + He(2,z2)", model="softmax-attention", reduction="trace", encoding="1,-1")
-    settings = {"start": "m=.1,eps=.1", "time": 2.0, "rate": 0.1}
+    settings: dict[str, str | float] = {"start": "m=.1,eps=.1", "time": 2.0, "rate": 0.1}
     rows = [
-        run_task(Task("flow", formulas, tuple((settings | {"method": method}).items())))
-        for method in ("exact", "tabulated")
+        run_task(Task("flow", formulas, (*settings.items(), ("method", method)))) for method in ("exact", "tabulated")
     ]
     assert [row["status"] for row in rows] == ["ok", "ok"]
     assert rows[0]["result"]["m"] == pytest.approx(rows[1]["result"]["m"], rel=1e-9)
-    still = run_task(Task("flow", formulas, tuple((settings | {"rate": 0.0}).items())))
+    still = run_task(Task("flow", formulas, (*(settings | {"rate": 0.0}).items(),)))
     assert abs(still["result"]["m"][-1] - rows[0]["result"]["m"][-1]) > 1e-3

@@ -13,6 +13,7 @@ from scipy import integrate, stats
 
 from derivations import three_levels
 from derivations.three_levels import Case, Ensemble, cases, ensemble, linear_noise, rate_ratio, recovery
+from sie_sym.numeric import FloatArray
 
 CASES = {case.name: case for case in cases()}
 LINEAR = CASES["linear attention"]
@@ -45,8 +46,9 @@ def linear_attention_noise(m: float) -> float:
 def test_the_ode_of_linear_attention_by_hand() -> None:
     """dm/dt = 8 m (1 - m^2) - (gamma/2) V m (theory section 9), integrated by DOP853; the flow by its solution."""
 
-    def field(t: float, s: np.ndarray) -> np.ndarray:
-        return 8 * s * (1 - s**2) - LINEAR.rate / 2 * linear_attention_noise(float(s[0])) * s
+    def field(t: float, s: FloatArray) -> list[float]:
+        m = float(s[0])
+        return [8 * m * (1 - m * m) - LINEAR.rate / 2 * linear_attention_noise(m) * m]
 
     expected = integrate.solve_ivp(field, (0, LINEAR.time), [0.3], method="DOP853", rtol=1e-11, atol=1e-12).y[0, -1]
     assert LINEAR.ode(LINEAR.rate) == pytest.approx(expected, rel=1e-8)
