@@ -14,8 +14,8 @@ with sigma(x) = x^2 is the untied one.
 Measured: 12 replicas (192 tied), seed 10, `python -m derivations.figure_10`: tied 2.81 +- 0.10, 3.98 +- 0.11,
 5.17 +- 0.13, 6.19 +- 0.22, 6.92 +- 0.13, 8.04 +- 0.20, 8.94 +- 0.15, that is L^(1.04 +- 0.03); attention 0.41 +- 0.02,
 0.65 +- 0.02, 0.87 +- 0.02, 1.12 +- 0.04, 1.31 +- 0.03, 1.50 +- 0.03, 1.66 +- 0.02 (predicted 0.42, .., 1.71), that is
-L^(1.27 +- 0.03).  So another constant (the tied network is 5.4 times faster at L = 9), but "the same linear rate" only in
-the end: kappa still grows, from 0.197 at L = 3 to 0.254 at 6 and 0.264 at 9; from L = 6 on the power is 0.98 +- 0.09
+L^(1.27 +- 0.03).  So another constant (the tied network is 5.4 times faster at L = 9), but "the same linear rate" only
+in the end: kappa still grows, from 0.197 at L = 3 to 0.254 at 6 and 0.264 at 9; from L = 6 on the power is 0.98 +- 0.09
 (predicted 1.11).
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,12 +35,13 @@ def _round(value: float) -> str:
     return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k" if value >= 1e4 else f"{value:g}"
 
 
-def logarithmic(axes: Any, tokens: Sequence[float], ylabel: str = "gain (ratio of steps)") -> None:
+def logarithmic(axes: Any, tokens: Iterable[float], ylabel: str = "gain (ratio of steps)") -> None:
     """Logarithmic axes with ticks at the L that were run, and at round values."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set(xscale="log", yscale="log", xlabel="$L$ (tokens)", ylabel=ylabel)
-    axes.set_xticks(list(tokens), [f"{L:g}" for L in tokens])
+    ticks = list(tokens)
+    axes.set_xticks(ticks, [f"{L:g}" for L in ticks])
     axes.minorticks_off()
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(lambda value, _: _round(value))

@@ -237,14 +237,11 @@ class GainCurve:
 
     @property
     def error(self) -> FloatArray:
-        """Standard errors of the gains."""
+        """Standard errors of the gains; nan where a gain is infinite."""
+        pairs = zip(self.faster, self.slower, strict=True)
+        relative = np.array([np.hypot(slow.error / slow.median, fast.error / fast.median) for fast, slow in pairs])
         with np.errstate(invalid="ignore"):
-            return self.gain * np.array(
-                [
-                    np.hypot(slow.error / slow.median, fast.error / fast.median)
-                    for fast, slow in zip(self.faster, self.slower, strict=True)
-                ]
-            )
+            return np.asarray(self.gain * relative)
 
     @property
     def predicted(self) -> FloatArray:

@@ -13,7 +13,7 @@ import pytest
 
 from derivations import figure_3, figure_7, figure_8, figure_9, figure_10, figure_11, figure_staircases
 from derivations.figure_frame import write
-from derivations.figure_runs import OFFICIAL_THRESHOLD, Arrivals, Case, GainCurve, Settings, run_all
+from derivations.figure_runs import OFFICIAL_THRESHOLD, RELU, Arrivals, Case, GainCurve, Settings, run_all
 from derivations.gains_by_simulation import agrees, quick
 from sie_sym.gain import activation_coefficient
 from sie_sym.untied import tied_loss
@@ -227,7 +227,7 @@ def test_staircases_are_climbed_in_order_as_far_as_the_activation_goes() -> None
 
 def test_relu_has_no_third_order_and_a_shift_gives_one() -> None:
     # c_3 = E sigma'' He_1 = b phi(b) for relu(u - b)
-    assert activation_coefficient(figure_staircases.RELU, 3) == 0
+    assert activation_coefficient(RELU, 3) == 0
     shifted = float(activation_coefficient(figure_staircases.SHIFTED, 3))
     assert shifted == pytest.approx(0.5 * math.exp(-1 / 8) / math.sqrt(2 * math.pi))
 
