@@ -78,7 +78,7 @@ class Browser:
     def complaints(self) -> list[str]:
         """What the console, the log and uncaught exceptions said since the page was opened."""
         wanted = ("Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded")
-        return [json.dumps(e["params"])[:500] for e in self.events if e.get("method") in wanted]
+        return [json.dumps(e["params"])[:4000] for e in self.events if e.get("method") in wanted]
 
     def screenshot(self, path: Path) -> Path:
         """The whole page as a PNG."""
