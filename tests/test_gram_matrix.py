@@ -119,16 +119,22 @@ def test_machine_code_runs_the_same_chain(name: str) -> None:
     rng = np.random.default_rng(2)
     rows = (fields.tokens + fields.inputs) * 2 + fields.rank
     normals, lengths = rng.standard_normal((steps, rows, runs)), rng.chisquare(40, (steps, 1, runs))
-    constants = StepConstants(0.01, 2, False, 0.5)
-    ends = []
-    for advance in (numpy_advance(fields, constants), numba_advance(fields, constants)):
-        m, eps = np.full((1, runs), 0.2), np.full((fields.rank, runs), 0.1)
-        recovery = np.full(runs, -1, dtype=np.int64)
-        advance(m, eps, recovery, normals, lengths, 0)
-        ends.append((np.concatenate((m, eps)), recovery))
-    assert ends[0][0] == pytest.approx(ends[1][0], abs=1e-12)
-    assert (ends[0][1] == ends[1][1]).all()
-    assert np.abs(ends[0][0][0] - 0.2).min() > 1e-4
+    start = np.full((1, runs), 0.2), np.full((fields.rank, runs), 0.1)
+    size = float(recovery_norm(fields, *start)[0])
+    recovered = []
+    for threshold in size * np.geomspace(1.001, 1.5, 12):
+        constants = StepConstants(0.01 if name == "F.3" else 0.001, 2, False, threshold)
+        ends = []
+        for advance in (numpy_advance(fields, constants), numba_advance(fields, constants)):
+            m, eps = start[0].copy(), start[1].copy()
+            recovery = np.full(runs, -1, dtype=np.int64)
+            advance(m, eps, recovery, normals, lengths, 0)
+            ends.append((np.concatenate((m, eps)), recovery))
+        assert ends[0][0] == pytest.approx(ends[1][0], abs=1e-12)
+        assert (ends[0][1] == ends[1][1]).all()
+        assert np.abs(ends[0][0][0] - 0.2).min() > 1e-4
+        recovered += ends[0][1].tolist()
+    assert len(set(recovered)) > 5  # at many different steps
 
 
 def test_the_chain_equals_sgd_in_law() -> None:
