@@ -107,9 +107,9 @@ def table_of(
     return _uncut(spectral_loss(left, right, _encoding(model), order=order, nodes=nodes, degree=degree), degree)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _model_table(model: Model, order: int | None) -> ModelTable:
-    """What the losses of all targets share; the last two are kept."""
+    """What the losses of all targets share, kept for the next one; it may take a good part of the memory."""
     return model_table(_function(model.components, model.tokens), _encoding(model), order=order)
 
 

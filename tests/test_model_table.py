@@ -129,6 +129,19 @@ def test_a_sharper_model_gets_more_nodes():
     assert (np.abs(loss.value(m, eps) - fine.value(m, eps)) <= loss.error(m, eps)).all()
 
 
+@pytest.mark.parametrize("nodes", [20, 26, 34, 44])
+def test_errors_of_a_coarse_table_are_seen(finer, nodes):
+    # the target is exact (a polynomial by its rule): all that differs is the quadrature of the model
+    m, eps = np.linspace(-1, 1, 21)[:, None], np.linspace(-1, 1, 31)[None, :]
+    coarse = model_table(softmax_matrix, OPPOSITE, order=4, nodes=nodes)
+    loss, fine = (target_loss(products, table, degree=4) for table in (coarse, finer))
+    difference = np.abs(loss.value(m, eps) - fine.value(m, eps)).max(axis=1)
+    assert difference.max() > 1e-9
+    assert (difference <= loss.error(m, eps).max(axis=1)).all()
+    overlaps = np.abs(loss.overlap[..., :5].sum(axis=0) - fine.overlap[..., :5].sum(axis=0))
+    assert (overlaps <= loss.overlap_error).all()
+
+
 def test_refusals(attention):
     with pytest.raises(DomainError, match=r"\[1, 4\] outputs"):
         target_loss(lambda z: z[:1], attention)

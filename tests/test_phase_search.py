@@ -96,6 +96,20 @@ def test_a_pair_of_minima_is_born_on_the_rim() -> None:
     assert not found.corner.any()
 
 
+@pytest.mark.parametrize(
+    ("a", "omega"), [(0.7679598662207358, 0.9496666666666667), (0.7701672240802676, 0.9433333333333334)]
+)
+def test_a_minimum_that_has_just_been_born_is_not_missed(a: float, omega: float) -> None:
+    # its two zeros of the slope lie closer together than the nodes of the first grid; minima(loss) does not see all
+    found = at(a, omega)
+    assert found.complete.all()
+    assert found.displaced.all()
+    assert found.semantic.all()
+    t = np.linspace(0.05, 0.3, 20001)
+    rim = positional_semantic_loss(omega, a).value(np.sqrt(t), np.sqrt(1 - t))
+    assert ((rim[1:-1] < rim[:-2]) & (rim[1:-1] < rim[2:])).sum() == 1
+
+
 def test_doubt_is_admitted() -> None:
     # on the boundary itself the sign at the corner lies within the error of the derivative
     boundary = float(phase_boundaries(0.9).semantic_minimum)
