@@ -56,6 +56,9 @@ _HOMES = {
     "plot": "plot_flow",
     "plot_surface": "plot_surface",
     "plot_phases": "plot_phases",
+    "plot_dynamics": "flow_prediction network_prediction plot_gain plot_sgd",
+    "mathml": "mathml",
+    "report": "Page Section report section",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 

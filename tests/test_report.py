@@ -298,6 +298,22 @@ def test_the_recovery_time_is_that_of_the_solved_flow(folder: Path) -> None:
     assert float(match[1]) == pytest.approx(exact, rel=1e-7)
 
 
+def test_the_flow_starts_on_the_side_that_is_left(folder: Path) -> None:
+    # R = 4 + 4 m leaves m = 0 for negative overlaps only: dm/dt = -4 (1 - m^2).
+    path = folder / "side.html"
+    run("--model", "z1 + z2", "-g", "-z1 - z2", "-o", str(path))
+    match = re.search(r"Weak recovery\s*t = ([\d.]+), from m = -1/100", Reader(path.read_text()).text)
+    assert match
+    assert float(match[1]) == pytest.approx((math.atanh(0.1) - math.atanh(0.01)) / 4, rel=1e-7)
+
+
+def test_a_flow_that_recovers_nothing_says_so(folder: Path) -> None:
+    # App. E.4: the tied network does not see z1 - z2, R is constant.
+    path = folder / "never.html"
+    run("--model", "linear-attention", "-g", "z1 - z2", "-o", str(path))
+    assert "never: the flow ends at a fixed point, from m = 1/100" in Reader(path.read_text()).text
+
+
 def test_the_command_on_the_page_makes_it_again(encoded: Path, tmp_path: Path) -> None:
     page = encoded.read_text()
     match = re.search(r"<pre>(sie-sym report .*?)</pre>", page, re.DOTALL)
