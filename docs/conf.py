@@ -8,11 +8,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "extensions"), str(HERE.parent)]
 
-from importlib.metadata import version  # noqa: E402
+from importlib.metadata import version as installed_version  # noqa: E402
 
 project = "sie-sym"
 author = "the authors of sie-sym"
-release = version("sie-sym")
+release = installed_version("sie-sym")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "executed", "gallery", "reference", "mathml_renderer"]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]

@@ -5,6 +5,7 @@ r"""What the LaTeX of a result is made of: `typeset(result)` gives its formulas,
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import singledispatch
@@ -30,6 +31,8 @@ NODES = {
     "softmax": "softmax_k(x) = exp(x_k) / sum_j exp(x_j).",
 }
 
+_LONGEST_LINE = 4000
+
 
 @dataclass(frozen=True)
 class Typeset:
@@ -50,11 +53,21 @@ class Typeset:
         return "\n".join([rf"\section*{{{as_text(self.title)}}}", *(notes if self.conventions else []), *self._body()])
 
     def _body(self) -> list[str]:
-        lines = [line for formula in self.formulas for line in (r"\[", formula, r"\]")]
+        lines = [line for formula in self.formulas for line in (r"\[", _in_lines(formula), r"\]")]
         if self.remarks:
             steps = [rf"\item {as_text(remark)}" for remark in self.remarks]
             lines += [r"\begin{enumerate}", *steps, r"\end{enumerate}"]
         return lines
+
+
+def _in_lines(formula: str) -> str:
+    """A line end is a blank to TeX, which refuses lines above 200 000 characters."""
+    lines = formula.splitlines()
+    return formula if max(map(len, lines), default=0) <= _LONGEST_LINE else "\n".join(map(_wrapped, lines))
+
+
+def _wrapped(line: str) -> str:
+    return textwrap.fill(line, _LONGEST_LINE, break_long_words=False, break_on_hyphens=False)
 
 
 @singledispatch

@@ -135,7 +135,13 @@ def _inside(text: str) -> str | None:
 
 def claim_formulas(entry: Entry) -> tuple[str, ...]:
     """The formulas that a claim keeps, `label = expression`."""
-    return tuple(display(rf"\text{{{claim_text(label)}}}", formula) for label, formula in entry.claim.formulas)
+    return tuple(display(_label(label), formula) for label, formula in entry.claim.formulas)
+
+
+def _label(label: str) -> str:
+    """A label in a formula: its words as text."""
+    pieces = claim_pieces(label)
+    return "".join(p.text if p.mathematics else rf"\text{{{as_text(p.text, math=False)}}}" for p in pieces)
 
 
 def verdict_text(entry: Entry) -> str:
@@ -146,7 +152,8 @@ def verdict_text(entry: Entry) -> str:
 
 def _section(entries: Sequence[Entry]) -> str:
     page = entries[0].page
-    lines = [rf"\section{{{as_text(page.title)}}}", rf"\noindent arXiv:2506.02651, {as_text(page.source)}"]
+    title = claim_text(page.title[:1].upper() + page.title[1:])
+    lines = [rf"\section{{{title}}}", rf"\noindent arXiv:2506.02651, {as_text(page.source)}"]
     lines.append(r"\begin{description}")
     for entry in entries:
         claim = entry.claim

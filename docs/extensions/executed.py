@@ -5,8 +5,9 @@
     ```                                 sie_sym.parse_formula("z1^2")
                                         ```
 
-An example that fails, exits with another code than `:exit:` (default 0) or shows a path of this machine fails the build.
-Commands of one page share a folder, statements of one page their names; `:image: FILE` shows a file that was made.
+An example that fails, exits with another code than `:exit:` (default 0) or shows a path of this machine fails the
+build.  Commands of one page share a folder, statements of one page their names; `:image: FILE` shows a file that was
+made.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ class Example(SphinxDirective):
         for place in (self.env.srcdir, Path(self.env.srcdir).parent, Path.home(), Path(sys.prefix)):
             if str(place) in text and str(place) != "/":
                 raise self.error(f"the output names a path of this machine: {text[:200]}")
-        block = nodes.literal_block(text, text, language=self.language)
+        # The lexer of consoles takes % and > for prompts.
+        language = "text" if self.language == "console" and re.search(r"^[%>#]", text, re.MULTILINE) else self.language
+        block = nodes.literal_block(text, text, language=language)
         self.set_source_info(block)
         return block
 

@@ -88,7 +88,7 @@ class Gallery(SphinxDirective):
             raise self.error(f"{len(wrong)} claims do not come out as declared: {told}")
         write_atomically(Path(self.env.app.outdir, LEDGER), ledger_document(entries))
         pages: list[nodes.Node] = [
-            section(page.title, page.name, *self._page(load_page(page.name), list(group)))
+            section(page.title[:1].upper() + page.title[1:], page.name, *self._page(load_page(page.name), list(group)))
             for page, group in groupby(entries, key=lambda entry: entry.page)
         ]
         figures = [section(m.SOURCE, m.__name__.rpartition(".")[2], *self._figure(m)) for m in figure_modules()]
