@@ -34,7 +34,7 @@ from derivations.figure_runs import Tell, ignore
 
 SOURCE = "arXiv:2506.02651, Fig. 12"
 WIDTHS = (0.5, 0.54, 0.58, 0.6, 0.62, 0.64, 0.66, 0.68, 0.7, 0.72, 0.76, 0.8)
-QUICK_WIDTHS = (0.5, 0.63, 0.76)
+QUICK_WIDTHS = (0.55, 0.7)
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,12 @@ PAPER = Sharpening(
     150.0,
 )
 QUICK = Sharpening(
-    Settings(
-        (
-            Runs(100, 80_000, 25, 120, QUICK_WIDTHS),
-            Runs(10, 8_000, 512, 121, QUICK_WIDTHS),
-            Runs(100, 80_000, 128, 122, QUICK_WIDTHS),
-        )
-    ),
-    (10, 100, 10_000),
+    Settings((Runs(100, 80_000, 25, 120, QUICK_WIDTHS), Runs(10, 8_000, 400, 121, QUICK_WIDTHS),
+              Runs(100, 80_000, 100, 122, QUICK_WIDTHS))),
+    (10, 1000),
     QUICK_WIDTHS,
-    100.0,
-)
+    60.0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -48,7 +48,7 @@ class Settings:
 
 
 PAPER = Settings(1000, 100_000_000, 8, 13)
-QUICK = Settings(100, 3_000_000, 4, 13, record=601, drawn=32)
+QUICK = Settings(100, 2_400_000, 3, 13, record=601, drawn=24)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,8 +111,9 @@ def simulate(settings: Settings = PAPER, tell: Tell = ignore) -> Result:
             loss(A, OMEGA), starts, float(t[-1]), rate=settings.rate, variance=noise.value, samples=len(t), rtol=1e-6
         ).states
 
-    scales = start_scales(A, OMEGA, settings.rate, float(t[-1]), "random") / np.sqrt(settings.dimension)
-    drawn = np.random.default_rng(settings.seed).standard_normal((settings.drawn, 2)) * scales
+    scales = start_scales(A, OMEGA, settings.rate, settings.dimension, float(t[-1]), "random")
+    normals = np.random.default_rng(settings.seed).standard_normal((settings.drawn, 2))
+    drawn = normals * scales / np.sqrt(settings.dimension)
     return Result(
         settings, t, runs, flow(runs[:, 0]), (rest(None, 0.0), rest(noise, settings.rate)),
         turning_times(t, flow(drawn)),

@@ -15,7 +15,9 @@ The prediction fits nothing.  It is the flow of the unsquared loss at rate gamma
 Gaussian starts of variance (1 + n_x)/d (random) or n_x/d (zero): near 0 an overlap x that grows at rate lambda_x also
 sums up noise, as if it had started with the variance
 
-    n_x/d,   n_x = gamma D_x (1 - exp(-2 lambda_x t))/(2 lambda_x),   D_x = E (d/gamma * step of x at 0)^2.
+    n_x/d,   n_x = gamma D_x (1 - exp(-2 lambda_x t))/(2 lambda_x),   D_x = E (d/gamma * step of x at 0)^2,
+
+t no longer than log(d)/(2 lambda) for the larger rate lambda.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ class Settings:
 
 
 PAPER = Settings((Runs(1000, 300_000, 64, 50), Runs(1000, 300_000, 64, 51, start="zero")))
-QUICK = Settings((Runs(100, 60_000, 96, 50, (0.5, 0.63, 0.76)), Runs(100, 60_000, 96, 51, (0.5, 0.63, 0.76), "zero")))
+QUICK = Settings((Runs(100, 40_000, 64, 50, (0.55, 0.7)), Runs(100, 40_000, 64, 51, (0.55, 0.7), "zero")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +134,10 @@ def probit_fit(omegas: Sequence[float], share: FloatArray, runs: int) -> tuple[F
     # the Fisher information n phi^2/(Phi (1 - Phi)) of u, carried to (centre, width)
     weight = runs * np.exp(-u * u - np.log(2 * np.pi) - log_ndtr(u) - log_ndtr(-u))
     slopes = np.stack([np.ones_like(u), -u]) / width
-    errors = np.sqrt(np.diag(np.linalg.inv((slopes * weight) @ slopes.T)))
+    information = (slopes * weight) @ slopes.T
+    # too few fractions strictly between 0 and 1 leave the width open
+    known = np.linalg.cond(information) < 1e12
+    errors = np.sqrt(np.diag(np.linalg.inv(information))) if known else np.full(2, np.inf)
     return np.array([found[0], width]), errors
 
 
@@ -173,10 +178,14 @@ def noise(scale: float, omega: float, samples: int = 100_000) -> tuple[float, fl
     return float(np.mean(np.sum(delta * stars, axis=0) ** 2)), V + float(np.mean(along**2)), V
 
 
-def start_scales(scale: float, omega: float, rate: float, time: float, start: Start) -> FloatArray:
-    """sqrt(d) times the deviations of m and eps at the start, the noise of the run included."""
+def start_scales(scale: float, omega: float, rate: float, dimension: int, time: float, start: Start) -> FloatArray:
+    """sqrt(d) times the deviations of m and eps at the start, the noise of the run included.
+
+    Noise counts until the faster overlap is of order one, log(d)/(2 lambda).
+    """
     *strengths, V = noise(scale, omega)
     growth = -np.diag(loss(scale, omega).hessian(0.0, 0.0)) - rate / 2 * V
+    time = min(time, float(np.log(dimension) / (2 * growth.max())))
     summed = rate * np.array(strengths) * -np.expm1(-2 * growth * time) / (2 * growth)
     return np.asarray(np.sqrt((1.0 if start == "random" else 0.0) + summed))
 
@@ -185,7 +194,7 @@ def semantic_probability(
     scale: float, omega: float, rate: float, dimension: int, time: float, start: Start, angles: int = 24, radii: int = 6
 ) -> float:
     """P(|m| > |eps| at `time`): the flow from starts on circles that carry equal shares of the probability."""
-    scales = start_scales(scale, omega, rate, time, start)
+    scales = start_scales(scale, omega, rate, dimension, time, start)
     turn = (np.arange(angles) + 0.5) / angles
     # a uniform point of the sphere in d dimensions: m^2 + eps^2 exceeds x with probability (1 - x)^((d - 2)/2)
     radius = np.sqrt(-np.expm1(np.log1p(-(np.arange(radii) + 0.5) / radii) * 2 / (dimension - 2)))

@@ -47,7 +47,7 @@ class Settings:
 
 
 PAPER = Settings(1000, 300_000, 48, 23, (0.0, 0.1, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9))
-QUICK = Settings(50, 20_000, 64, 23, (0.0, 0.6))
+QUICK = Settings(50, 20_000, 64, 23, (0.6,))
 
 
 @dataclass(frozen=True, eq=False)
