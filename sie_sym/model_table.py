@@ -31,7 +31,7 @@ from sie_sym.quadrature import (
 
 _DEFAULT_ORDER = {1: 80, 2: 80, 3: 30, 4: 10, 5: 6}
 _FINEST = {1: 1600, 2: 512}
-_GOAL = 1e-9
+_GOAL = 1e-8
 """The error of the coefficients, relative to the norm of phi, below which more nodes are not tried."""
 
 

@@ -119,12 +119,12 @@ def test_one_table_gives_families_too(attention):
 
 
 def test_a_sharper_model_gets_more_nodes():
-    sharp = model_table(lambda z: softmax_matrix(1.7 * z), OPPOSITE, order=20)
-    default = model_table(lambda z: softmax_matrix(1.7 * z), OPPOSITE, order=20, nodes=128)
+    sharp = model_table(lambda z: softmax_matrix(2.2 * z), OPPOSITE, order=20)
+    default = model_table(lambda z: softmax_matrix(2.2 * z), OPPOSITE, order=20, nodes=128)
     assert default.error > 1e-8
     assert sharp.error < 1e-9
     loss = target_loss(products, sharp, degree=4)
-    fine = spectral_loss(products, lambda z: softmax_matrix(1.7 * z), OPPOSITE, order=20, nodes=640, degree=4)
+    fine = spectral_loss(products, lambda z: softmax_matrix(2.2 * z), OPPOSITE, order=20, nodes=640, degree=4)
     m, eps = np.random.default_rng(4).uniform(-1, 1, (2, 50))
     assert (np.abs(loss.value(m, eps) - fine.value(m, eps)) <= loss.error(m, eps)).all()
 
