@@ -13,7 +13,7 @@ import click
 
 from sie_sym.cli_check import check
 from sie_sym.cli_derive import derive
-from sie_sym.cli_dynamics import gain, sgd
+from sie_sym.cli_dynamics import gain, gram_matrix, gram_option, sgd
 from sie_sym.cli_options import Question, model_options, output_options, point, target_options
 from sie_sym.cli_output import emit
 from sie_sym.cli_report import report
@@ -185,15 +185,18 @@ def hessian(as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> 
 @click.option("--start", required=True, metavar="POINT", help="Where the flow starts: m=.01,eps=.01.")
 @click.option("--time", "horizon", type=float, required=True, metavar="T", help="How long, in t = gamma * step / d.")
 @click.option("--rate", type=float, default=0.0, metavar="GAMMA", help="Learning rate (default: 0, gradient flow).")
+@gram_option
 @click.option("--recovery", type=float, metavar="ETA", help="Stop at weak recovery, |(m, eps)| >= ETA.")
 @click.option("--samples", type=click.IntRange(2, 100_000), default=200, show_default=True, help="Times reported.")
 @click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it: .png, .svg or .pdf.")
 @output_options
 def flow(
-    start: str, horizon: float, rate: float, recovery: float | None, samples: int, plot: str | None,
+    start: str, horizon: float, rate: float, gram: str | None, recovery: float | None, samples: int, plot: str | None,
     as_json: bool, as_latex: bool, output: str | None, **texts: Any,
 ) -> None:  # fmt: skip
     """Integrate ds/dt = -(1 - s s^T) grad R - (gamma/2) V s from a start, s = (m, eps) (eq. 11 and 28).
+
+    With --gram Gamma in the place of 1 (App. F.3).
 
     \b
     Example: sie-sym flow --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2 \\
@@ -209,15 +212,20 @@ def flow(
         check_path(plot)
     question = NumericalQuestion(**texts)
     question.require_numbers()
-    states = [float(value) for value in point(start, question.model.statistics, "--start").values()]
+    states = [
+        float(value) for value in point(start, question.model.statistics, "--start", in_ball=gram is None).values()
+    ]
     numbers = question.numbers
     variance = question.noise if rate > 0 else None
-    result = gradient_flow(numbers, states, horizon, rate=rate, variance=variance, recovery=recovery, samples=samples)
+    matrix = gram_matrix(gram)
+    result = gradient_flow(
+        numbers, states, horizon, rate=rate, variance=variance, gram=matrix, recovery=recovery, samples=samples
+    )
     if plot is not None:
         from sie_sym.plot import plot_flow
 
         plot_flow(result, numbers, plot)
-    emit(flow_answer(result, question, rate), as_json, as_latex, output)
+    emit(flow_answer(result, question, rate, matrix), as_json, as_latex, output)
 
 
 @main.command("phase-diagram", short_help="The phases of the positional-semantic model.")

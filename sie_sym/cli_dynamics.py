@@ -47,6 +47,22 @@ plot_option = click.option(
     "--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it: .png, .svg or .pdf."
 )
 
+gram_option = click.option(
+    "--gram", metavar="ROWS", help="Gram matrix of (w*, u_1, ...)/d where they are not orthogonal (F.3): 1,.6;.6,1."
+)
+
+
+def gram_matrix(text: str | None) -> list[list[float]] | None:
+    """The rows of --gram."""
+    from sie_sym.parse import parse_number
+
+    if text is None:
+        return None
+    rows = [[float(parse_number(entry)) for entry in split(row, ",")] for row in text.split(";")]
+    if any(len(row) != len(rows) for row in rows):
+        raise FormulaError(f"--gram {text[:60]!r} is not square: write a row for w* and one for each encoding column")
+    return rows
+
 
 def emit_plain(answer: Answer, as_json: bool, output: str | None) -> None:
     """As `emit`, for results that are numbers and have no LaTeX of their own."""
@@ -88,10 +104,11 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 @click.option("--runs", type=click.IntRange(1), default=1, show_default=True, metavar="R", help="Replicas.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="S", help="Of all random draws.")
 @click.option("--start", metavar="POINT", help="m=.3,eps=0; untied also m1=.3,m2=0 (default: random on the sphere).")
+@gram_option
 @click.option("--loss", type=click.Choice(["squared", "frobenius"]), default="squared", show_default=True,
               help="|y - f|^2 or |y - f|.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), default=1, show_default=True, metavar="B", help="Samples a step.")
-@click.option("--threshold", type=float, metavar="ETA", help="Count weak recovery, |(m, eps)| >= ETA.")
+@click.option("--threshold", type=float, metavar="ETA", help="Count weak recovery, |(e, m)| >= ETA, e = C eps.")
 @click.option("--record", type=click.IntRange(2, 100_000), default=101, show_default=True, help="Steps reported.")
 @click.option("--engine", type=click.Choice(["numpy", "numba"]), default="numpy", show_default=True,
               help="numba compiles, for long runs.")  # fmt: skip
@@ -102,9 +119,9 @@ def progress(what: str) -> Iterator[Callable[[int, int], None] | None]:
 @json_option
 @file_option
 def sgd(
-    dimension: float, rate: float, steps: float, runs: int, seed: int, start: str | None, loss: str, batch: int,
-    threshold: float | None, record: int, engine: str, workers: int | None, checkpoint: str | None,
-    plot: str | None, as_json: bool, output: str | None, **texts: Any,
+    dimension: float, rate: float, steps: float, runs: int, seed: int, start: str | None, gram: str | None,
+    loss: str, batch: int, threshold: float | None, record: int, engine: str, workers: int | None,
+    checkpoint: str | None, plot: str | None, as_json: bool, output: str | None, **texts: Any,
 ) -> None:  # fmt: skip
     """Run one-pass spherical SGD through its overlaps, which is exact in law at any d (App. C).
 
@@ -126,9 +143,9 @@ def sgd(
     question.require_numbers()
     settings = SGDSettings(
         dimension, rate, steps, runs, seed, batch=batch, loss=loss,  # type: ignore[arg-type]
-        start=None if start is None else _start(start, model), record=record, threshold=threshold,
+        start=None if start is None else _start(start, model, gram is None), record=record, threshold=threshold,
     )  # fmt: skip
-    fields = fields_of(question.target, model)
+    fields = fields_of(question.target, model, gram=gram_matrix(gram) or ())
     with progress("step") as show, warnings.catch_warnings():
         # That replicas diverged is part of the answer.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -137,14 +154,14 @@ def sgd(
     if plot is not None:
         from sie_sym.plot_dynamics import plot_sgd
 
-        prediction, words = predicted(found, texts, question, model)
+        prediction, words = predicted(found, texts, question, model, gram_matrix(gram))
         plot_sgd(found, plot, prediction, overlaps(model))
         answer = replace(answer, data={**answer.data, "prediction": words}, rows=[*answer.rows, ("prediction", words)])
     emit_plain(answer, as_json, output)
 
 
 def predicted(
-    found: SGDResult, texts: Mapping[str, Any], question: Question, model: Model
+    found: SGDResult, texts: Mapping[str, Any], question: Question, model: Model, gram: list[list[float]] | None = None
 ) -> tuple[Prediction | None, str]:  # fmt: skip
     """The ODE's trajectories for a run, and what they are, or why there are none."""
     from sie_sym.cli_numbers import NumericalQuestion
@@ -157,7 +174,7 @@ def predicted(
             ode = network_prediction(found, untied_loss(question.target, model.activation))
         else:
             numbers = NumericalQuestion(**texts)
-            ode = flow_prediction(found, numbers.numbers, numbers.noise)
+            ode = flow_prediction(found, numbers.numbers, numbers.noise, gram)
     except SieSymError as error:
         return None, f"not drawn: {error}"
     return ode, f"{ode.name}, drawn dashed"
@@ -181,14 +198,14 @@ def simulated(texts: Mapping[str, Any]) -> tuple[Question, Model]:
     return question, replace(question.model, family="untied") if untied else question.model
 
 
-def _start(text: str, model: Model) -> tuple[float, ...]:
+def _start(text: str, model: Model, in_ball: bool) -> tuple[float, ...]:
     if model.family == "untied" and not re.match(r"\s*m\s*=", text):
         values = assignments(split(text, ","), "--start")
         names = [f"m{l}" for l in range(1, model.tokens + 1)]
         if sorted(values) != sorted(names):
             raise FormulaError(f"--start gives {', '.join(values)}: an untied network has {', '.join(names)}, or one m")
         return tuple(float(values[name]) for name in names)
-    return tuple(float(value) for value in point(text, model.statistics, "--start").values())
+    return tuple(float(value) for value in point(text, model.statistics, "--start", in_ball=in_ball).values())
 
 
 def _finite(values: Any) -> Any:
@@ -328,4 +345,14 @@ def _number(value: CertifiedValue | None) -> str:
     return str(value.value) if value.value is not None else f"between {value.lower:.10g} and {value.upper:.10g}"
 
 
-__all__ = ["emit_plain", "file_option", "gain", "json_option", "progress", "sgd", "simulated"]
+__all__ = [
+    "emit_plain",
+    "file_option",
+    "gain",
+    "gram_matrix",
+    "gram_option",
+    "json_option",
+    "progress",
+    "sgd",
+    "simulated",
+]

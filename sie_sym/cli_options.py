@@ -318,8 +318,8 @@ class Question:
         return replaced
 
 
-def point(text: str, statistics: Sequence[sp.Symbol], option: str) -> dict[sp.Symbol, sp.Expr]:
-    """The values of all statistics from a text like m=.3,eps=.2, inside the unit ball.
+def point(text: str, statistics: Sequence[sp.Symbol], option: str, *, in_ball: bool = True) -> dict[sp.Symbol, sp.Expr]:
+    """The values of all statistics from a text like m=.3,eps=.2, inside the unit ball unless not `in_ball`.
 
     Raises `FormulaError` for a statistic that is unknown, left out or given twice, and for a point outside the ball.
     """
@@ -335,7 +335,7 @@ def point(text: str, statistics: Sequence[sp.Symbol], option: str) -> dict[sp.Sy
     import sympy as sp
 
     square = sp.Add(*(value**2 for value in values.values()))
-    if (square > 1) == sp.true:
+    if in_ball and (square > 1) == sp.true:
         where = ", ".join(f"{name} = {value}" for name, value in values.items())
         raise FormulaError(f"{option} {where} is outside the unit ball: overlaps have m^2 + |eps|^2 <= 1")
     return {s: values[str(s)] for s in statistics}

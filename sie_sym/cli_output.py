@@ -256,11 +256,14 @@ def loss_answer(question: NumericalQuestion, at: Mapping[sp.Symbol, sp.Expr] | N
     return Answer(data, [*rows, ("evidence", evidence.value)], () if loss is None else (loss,))
 
 
-def flow_answer(flow: Flow, question: NumericalQuestion, rate: float) -> Answer:
+def flow_answer(
+    flow: Flow, question: NumericalQuestion, rate: float, gram: Sequence[Sequence[float]] | None = None
+) -> Answer:
     """The command `flow`: its equations where they have a closed form."""
     from sie_sym.latex import FlowEquation
 
-    results = (flow,) if question.coupled > 1 else (FlowEquation(question.loss, flow, rate),)
+    results = (flow,) if question.coupled > 1 or gram is not None else (FlowEquation(question.loss, flow, rate),)
+    limit = question.gamma_max if rate and gram is None else None
     columns = {str(s): flow.states[:, i].tolist() for i, s in enumerate(flow.statistics)}
     data = {
         "t": flow.t.tolist(),
@@ -270,7 +273,8 @@ def flow_answer(flow: Flow, question: NumericalQuestion, rate: float) -> Answer:
         "recovery_time": flow.recovery_time,
         "loss": flow.losses.tolist(),
         "rate": rate,
-        **({"gamma_max": question.gamma_max} if rate else {}),
+        **({"gamma_max": limit} if rate else {}),
+        **({} if gram is None else {"gram": gram}),
     }
     picks = sorted({round(i * (len(flow.t) - 1) / 10) for i in range(11)})
     table = [["t", *columns, "R"]]
@@ -279,7 +283,6 @@ def flow_answer(flow: Flow, question: NumericalQuestion, rate: float) -> Answer:
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in table]
     rows: list[Row] = [*target_rows(question.target), ("flow", lines)]
     rows.append(("ended", f"{flow.ended} at t = {flow.t[-1]:.6g}  (t = gamma * step / d)"))
-    limit = question.gamma_max if rate else None
     if limit is not None:
         rows.append(("gamma_max", f"{limit:.6g}: above this rate the start is stable (linear stability)"))
     return Answer(data, rows, results)

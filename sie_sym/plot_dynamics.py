@@ -44,18 +44,20 @@ class Prediction:
     name: str
 
 
-def flow_prediction(found: SGDResult, loss: Any, variance: Variance | None = None) -> Prediction:
+def flow_prediction(
+    found: SGDResult, loss: Any, variance: Variance | None = None, gram: ArrayLike | None = None
+) -> Prediction:
     """The flow at the run's learning rate from the starts of its replicas (arXiv:2506.02651, eq. 11 and 28).
 
-    `loss` is as in `gradient_flow`; V of one sample is divided by the batch size.  Without `variance` it is the
-    gradient flow, the limit of small rates, and is named so.  Raises `SieSymError` for a run on the unsquared loss,
-    whose flow is another one.
+    `loss` and `gram` are as in `gradient_flow`; V of one sample is divided by the batch size.  Without `variance` it
+    is the gradient flow, the limit of small rates, and is named so.  Raises `SieSymError` for a run on the unsquared
+    loss, whose flow is another one.
     """
     _require_squared(found)
     settings = found.settings
     starts = _starts(found)
     time, rate = float(found.time[-1]), 0.0 if variance is None else settings.rate / settings.batch
-    flow = gradient_flow_batch(loss, starts, time, rate=rate, variance=variance, rtol=1e-9)
+    flow = gradient_flow_batch(loss, starts, time, rate=rate, variance=variance, gram=gram, rtol=1e-9)
     return Prediction(_steps(flow.t, found), np.moveaxis(flow.states, 0, -1), _name(variance is not None))
 
 

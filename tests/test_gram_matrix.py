@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 
 import numpy as np
 import pytest
 import sympy as sp
+from click.testing import CliRunner
 from numpy.typing import NDArray
 from scipy import stats
 from test_sgd import project_tied
@@ -14,6 +16,7 @@ from test_sgd import project_tied
 from sie_sym.chain import StepConstants, numpy_advance, recovery_norm, tied_step
 from sie_sym.chain_compiled import numba_advance
 from sie_sym.checkpoint import fingerprint
+from sie_sym.cli import main
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.fields import Fields, fields_of
 from sie_sym.flow import gradient_flow
@@ -219,3 +222,48 @@ def test_what_is_no_gram_matrix_is_refused(gram: object) -> None:
 def test_checkpoints_know_the_gram_matrix() -> None:
     one, other = (fields_of(smooth_target(0.5), SOFTMAX, gram=[[1, w], [w, 1]]) for w in (0.5, 0.4))
     assert fingerprint(one, (), "numpy") != fingerprint(other, (), "numpy")
+
+
+# ---- commands ----------------------------------------------------------------------------------
+
+COMMAND = (
+    "-g", "@positional-semantic-smooth", "--param", "omega=.6", "--model", "softmax-attention", "--encoding", "1,-1",
+)  # fmt: skip
+GRAM = ("--gram", "1,.6;.6,1")
+
+
+def test_the_commands_flow_and_sgd_take_a_gram_matrix() -> None:
+    start = ("--start", "m=.3,eps=.3", "--json")
+    flow = CliRunner().invoke(main, ["flow", *COMMAND, *GRAM, *start, "--time", "500", "--rate", ".5"])
+    assert flow.exit_code == 0, flow.output
+    found = json.loads(flow.stdout)
+    assert (found["m"][-1], found["eps"][-1]) == pytest.approx((1, 0.6), abs=1e-5)
+    assert found["gram"] == [[1.0, 0.6], [0.6, 1.0]]
+    straight = json.loads(CliRunner().invoke(main, ["flow", *COMMAND, *start, "--time", "500"]).stdout)
+    assert abs(straight["eps"][-1] - 0.6) > 1e-2  # with Gamma = 1 it ends elsewhere
+    settings = ("--dimension", "30", "--rate", "1.5", "--steps", "4000", "--runs", "4", "--record", "2")
+    sgd = CliRunner().invoke(main, ["sgd", *COMMAND, *GRAM, *start, *settings])
+    assert sgd.exit_code == 0, sgd.output
+    found = json.loads(sgd.stdout)
+    assert (abs(found["m_mean"][-1]), abs(found["eps_mean"][-1])) == pytest.approx((1, 0.6), abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("gram", "start", "message"),
+    [
+        ("1,.6;.6", "m=1,eps=.6", "not square"),
+        ("1,2;2,1", "m=.1,eps=.1", "positive definite"),
+        ("1,.6;.6,1", "m=1,eps=-.6", "lie"),
+        ("1,x;x,1", "m=.1,eps=.1", "x"),
+        ("1", "m=.1,eps=.1", "positive definite"),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [("flow", "--time", "1"), ("sgd", "--dimension", "30", "--rate", ".1", "--steps", "5")]
+)
+def test_bad_gram_matrices_are_told_in_one_line(command: tuple[str, ...], gram: str, start: str, message: str) -> None:
+    result = CliRunner().invoke(main, [*command, *COMMAND, "--gram", gram, "--start", start])
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert message in result.stderr
