@@ -224,7 +224,7 @@ def flow(
     if plot is not None:
         from sie_sym.plot import plot_flow
 
-        plot_flow(result, numbers, plot)
+        plot_flow(result, numbers, plot, disk=gram is None)
     emit(flow_answer(result, question, rate, matrix), as_json, as_latex, output)
 
 

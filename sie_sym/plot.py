@@ -65,15 +65,16 @@ def require_matplotlib() -> None:
         raise MissingExtra("plot", "matplotlib") from None
 
 
-def plot_flow(flow: Flow, loss: Any, path: str | Path) -> Path:
+def plot_flow(flow: Flow, loss: Any, path: str | Path, *, disk: bool = True) -> Path:
     r"""Draw a flow to `path` (.png, .svg or .pdf): the overlaps and R along t = gamma * step / d.
 
     With one positional overlap a third panel shows the trajectory in the disk m^2 + eps^2 <= 1 over the contour lines
-    of R, with the principal directions of the Hessian at 0: downhill ones drawn, uphill ones dashed.
+    of R, with the principal directions of the Hessian at 0: downhill ones drawn, uphill ones dashed; not so without
+    `disk` (another Gram matrix has another domain).
 
     Raises `SieSymError` for other extensions and files that cannot be written, `MissingExtra` without matplotlib.
     """
-    return save(lambda: flow_figure(flow, loss), path)
+    return save(lambda: flow_figure(flow, loss, disk=disk), path)
 
 
 def save(draw: Callable[[], Figure], path: str | Path) -> Path:
