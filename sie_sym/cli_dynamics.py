@@ -19,6 +19,7 @@ from sie_sym.cli_options import (
     ACTIVATIONS,
     Question,
     assignments,
+    output_options,
     point,
     simulated_model_options,
     split,
@@ -262,9 +263,10 @@ def sgd_answer(found: SGDResult, question: Question, model: Model) -> Answer:
 @target_options
 @click.option("--activation", required=True, metavar="NAME|FORMULA", help=f"{', '.join(ACTIVATIONS)}, or sigma(u).")
 @plot_option
-@json_option
-@file_option
-def gain(activation: str, plot: str | None, as_json: bool, output: str | None, **texts: Any) -> None:
+@output_options
+def gain(
+    activation: str, plot: str | None, as_json: bool, as_latex: bool, output: str | None, **texts: Any
+) -> None:  # fmt: skip
     """How many times longer an untied network needs than a tied one to recover the target (Thm 2).
 
     The gains are 0 where only the untied network escapes, and null where neither does or it is open.  The figure has
@@ -287,7 +289,7 @@ def gain(activation: str, plot: str | None, as_json: bool, output: str | None, *
         from sie_sym.plot_dynamics import plot_gain
 
         plot_gain(question.target, sigma, plot, predicted=f" (Thm 2: {_number(found.gain_equal_rate)})")
-    emit_plain(gain_answer(found, question), as_json, output)
+    emit(gain_answer(found, question), as_json, as_latex, output)
 
 
 _GAINS = {
@@ -332,7 +334,7 @@ def gain_answer(found: Gain, question: Question) -> Answer:
         ("visible", f"{yes[found.visible]}: {found.reason}"),
         ("evidence", found.evidence.value),
     ]
-    return Answer(data, rows)
+    return Answer(data, rows, (found,))
 
 
 def _exact(value: CertifiedValue | None) -> str | None:

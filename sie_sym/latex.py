@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+import sie_sym.typeset_gain  # noqa: F401  (it registers itself)
 from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion

@@ -46,6 +46,10 @@ PARAMETRIC = (
     f"loss {SOFTMAX} --reduction trace -g @sum --inject 1,0",
     f"flow {SOFTMAX} -g @positional-semantic {MATRIX_VALUES['positional-semantic']} --encoding 1,-1 "
     "--start m=.1,eps=.1 --time 1",
+    'gain --activation relu -g "sum(l, 1, 5, He(2, z[l]))"',
+    'gain --activation erf -g "z1 + z2*z3*z1 + z2"',
+    'gain --activation square -g @difference',
+    "gain --activation relu -g @he3",
     "phase-diagram",
     "phase-diagram --a 0.76",
     "phase-diagram --a 0.5",
