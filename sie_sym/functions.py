@@ -61,6 +61,9 @@ class RealFunction(sp.Function):
         return value.evalf(prec_to_dps(prec)) if value.is_Float or value.is_Rational else None
 
 
+_MOST_EVALUATED = 100  # the digits of He_k(p/q) grow like k log q
+
+
 class He(RealFunction):
     r"""Probabilists' Hermite polynomial He_k(x): He_0 = 1, He_1 = x, He_{k+1} = x He_k - k He_{k-1}.
 
@@ -69,6 +72,13 @@ class He(RealFunction):
     """
 
     nargs = 2
+
+    @classmethod
+    def eval(cls, k: sp.Expr, x: sp.Expr) -> sp.Expr | None:
+        """The value at a rational point: an unevaluated zero would have to be proved wherever it goes."""
+        if k.is_Integer and 0 <= int(k) <= _MOST_EVALUATED and x.is_Rational:
+            return hermite_polynomial(int(k), x)
+        return None
 
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """d He_k(x)/dx = k He_{k-1}(x)."""
