@@ -189,8 +189,9 @@ def _gains() -> Claim:
         for s in (1, 2, 3):
             sigma = sp.Add(He(s, u).expand(func=True), u**3)
             ridge = Target.of(sp.expand(He(s, total).expand(func=True)), tokens)
-            agree.append(gain(summed(He(s, token(1)).expand(func=True), tokens), sigma).rho.value - tokens)
-            agree.append(gain(ridge, sigma).rho.value - (sp.Integer(tokens) ** sp.Rational(max(s, 2), 2)))
+            separable = summed(He(s, token(1)).expand(func=True), tokens)
+            for target, expected in ((separable, tokens), (ridge, sp.Integer(tokens) ** sp.Rational(max(s, 2), 2))):
+                agree.append(sp.sympify(gain(target, sigma).rho.value, strict=True) - expected)
     return PAGE.claim(
         "rho = L for every separable g = sum_l h(z_l), and L^{max(s, 2)/2} for every ridge: the gain is L^2 and "
         "L^{max(s, 2)}, the largest possible",

@@ -24,7 +24,7 @@ from derivations.closed_form_loss import polynomial
 from sie_sym.derivation import Claim, Page, all_zero, gaussian_mean
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import He, hermite_polynomial, token
-from sie_sym.hermite import factorial, inner_product, multi_indices
+from sie_sym.hermite import Tensor, factorial, inner_product, multi_indices
 from sie_sym.operator_norm import operator_norm
 from sie_sym.symmetric_tensor import contract, is_odeco
 from sie_sym.weierstrass import weierstrass_transform
@@ -164,7 +164,7 @@ def _norms() -> Claim:
     weights = (sp.Integer(3), sp.Integer(-7), sp.Rational(5, 2))
     found = []
     for order in range(1, 6):
-        tensor = {((l, order),): weight for l, weight in enumerate(weights, 1)}
+        tensor: Tensor = {((l, order),): weight for l, weight in enumerate(weights, 1)}
         expected = sp.Integer(7) if order > 1 else sp.sqrt(sum(weight**2 for weight in weights))
         found.append(is_odeco(tensor) is True and sp.expand(operator_norm(tensor).value - expected) == 0)
     mixed = HermiteExpansion.of((He(1, token(1)) * He(1, token(2)) * He(1, token(3)),), 3).tensors(3)[0]

@@ -61,7 +61,8 @@ def _products() -> Claim:
         target = Target.of(sp.Mul(*(He(n, token(l)) for l, n in enumerate(degrees, 1))), 3)
         found = gain(target, sp.exp(u))
         rho = sp.prod(sp.Rational(total, n) ** sp.Rational(n, 2) for n in degrees)
-        differences += [found.contraction - sp.factorial(total), sp.powdenest(sp.expand(found.rho.value**2 - rho**2))]
+        ours = sp.sympify(found.rho.value, strict=True)
+        differences += [found.contraction - sp.factorial(total), sp.expand(ours**2 - rho**2)]
         below.append(rho**2 <= 3**total and (rho**2 == 3**total) == (len(set(degrees)) == 1))
     return PAGE.claim(
         "prod_l He_{k_l}(z_l): S_s = s!, rho = prod (s/k_l)^{k_l/2} <= L^{s/2}, with equality where all k_l are equal",
@@ -210,7 +211,7 @@ def _flows() -> Claim:
     found = {}
     for name, tokens in (("product", 2), ("sign-product", 3)):
         target = named_target(name, tokens)
-        rho = float(gain(target, sp.exp(u)).rho.value)
+        rho = float(sp.sympify(gain(target, sp.exp(u)).rho.value, strict=True))
         activation = He(2, u).expand(func=True) if name == "product" else He(3, u).expand(func=True)
         found[name] = recovery_times(target, activation, start="all", overlap=1e-4).time_ratio, rho
     # All m_l = m_0 has |m_vec| = sqrt(L) m_0: for s >= 3 the ratio drops by L^{-(s-2)/2}.

@@ -60,6 +60,15 @@ def refusal(*arguments: str) -> str:
         # The untied network with square reads m1 and m2 apart: E g (z1 + z2)^2/2 = m1^2 + m2^2.
         ((*PAIR, "--model", "untied", "--activation", "square"), "loss = 7 - 2*m1^2 - 2*m2^2", "proved"),
         ((*PAIR, "--model", "tied", "--activation", "relu"), "gain = 4", "proved"),
+        # Indices and lists; App. E.4 for what a tied network never sees.
+        (ENCODED, "kappa = 2", "proved"),
+        (ENCODED, "escapes = positional", "refuted"),
+        (ENCODED, "lambda_min = -8", "proved"),
+        (ENCODED, "H = [[-8, 0], [0, 27/2]]", "proved"),
+        (("-g", "@difference", "--model", "tied", "--activation", "relu"), "kappa = 1", "refuted"),
+        (("-g", "@difference", "--model", "untied", "--activation", "relu"), "kappa = 1", "proved"),
+        (("-g", "[z1, z1*z2]"), "C[1,1] = [0, 1]", "proved"),
+        (("-g", "[z1, z1*z2]"), "C[1,1;2] = 0", "refuted"),
     ],
 )
 def test_verdicts(arguments: tuple[str, ...], claim: str, verdict: str) -> None:
@@ -130,6 +139,9 @@ def test_text_and_file(tmp_path: Path) -> None:
         ((*LINEAR, "--claim", "loss = 4", "--coefficient-factor", "1/k!"), "--coefficient-factor does not apply"),
         ((*PAIR, "--claim", "C[2,0] = 1", "--loss-factor", "1/2"), "--loss-factor does not apply"),
         ((*LINEAR, "--claim", "loss = 1", "--loss-factor", "-1"), "not a positive rational"),
+        ((*LINEAR, "--claim", "loss = 1", "--loss", "frobenius"), "--loss does not apply to a claim about loss"),
+        ((*LINEAR, "--claim", "omega_c = 1/2"), "one free parameter"),
+        (("-g", "[z1, z2]", "--claim", "C[1,0] = 1"), "2 outputs"),
         ((*PAIR, "--claim", "sie = 2", "--encoding", "1,1"), "--encoding 1,1 belongs to a model"),
         ((*LINEAR, "--claim", "loss = q*m"), "reads q"),
         (("-g", "z1+a*z2", "--param", "a=0", "--claim", "C[1,0] = 1/a"), "no real number"),

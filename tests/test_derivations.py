@@ -130,7 +130,7 @@ def test_the_command_gives_json_with_the_documented_keys() -> None:
     result = CliRunner().invoke(main, ["derive", "sie_examples", "--json"])
     assert result.exit_code == 0
     claims = json.loads(result.output)["claims"]
-    assert len(claims) == 5
+    assert len(claims) == 7
     assert all({"page", "source", "statement", "verdict", "evidence"} <= set(claim) for claim in claims)
     assert {claim["page"] for claim in claims} == {"sie_examples"}
     assert claims[0]["statement"] == "SIE(sum_l z_l) = 1"
