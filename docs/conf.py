@@ -17,6 +17,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "executed", "gallery", "refer
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
 myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
 nitpicky = False
 
 html_theme = "alabaster"

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from sie_sym.latex_lexemes import NAMED
 from sie_sym.latex_printer import as_text, display, symbol_name
 from sie_sym.ledger import Entry
 from sie_sym.typeset import document, node_conventions
@@ -89,7 +90,8 @@ def _formula(match: re.Match[str]) -> str | None:
         return None if inside is None else rf"\sqrt{{{inside}}}"
     base, scripts, star = match["base"], match["scripts"], match["star"]
     certain = base in _LETTERS or base in ("|", "||") or (base[:1] == "z" and base[1:].isdigit())
-    if match.string.startswith("_", match.end()):  # the name of a page, closed_form_loss
+    # The name of a page or figure: closed_form_loss, figure_3.
+    if match.string.startswith("_", match.end()) or (len(base) > 5 and scripts.startswith("_")):
         return None
     if not (scripts or certain or (star and base in ("z", "w"))):
         return None
@@ -103,7 +105,7 @@ def _formula(match: re.Match[str]) -> str | None:
 def _name(word: str) -> str:
     if word[0] == "z" and word[1:].isdigit():
         return f"z_{{{word[1:]}}}"
-    return _OPERATORS.get(word) or symbol_name(word)
+    return _OPERATORS.get(word) or (rf"\mathrm{{{word}}}" if word in NAMED else symbol_name(word))
 
 
 def _inside(text: str) -> str | None:

@@ -176,6 +176,7 @@ def test_progress_only_where_stderr_is_a_terminal(monkeypatch: pytest.MonkeyPatc
         ("z1 z2^2", r"$z_{1} z_{2}^{2}$"),
         ("d^2R/(d eps d m)", r"$d^{2}$R/(d $\varepsilon$ d m)"),
         ("the page closed_form_loss", r"the page closed\_form\_loss"),
+        ("figure_3 and trace^2", r"figure\_3 and $\mathrm{trace}^{2}$"),
         ("50% of $x & # x^_ {", r"50\% of \$x \& \# x\textasciicircum{}\_ \{"),
         ("2*m and a * b", "2*m and a * b"),
     ],
