@@ -190,7 +190,8 @@ class Settings:
 
     A network runs for `reach` times its predicted recovery and at least `least` and at most `most` steps (the paper's
     T, or less where the time is capped); where none is predicted it runs for `most`.  The faster network of a pair,
-    which costs little and decides the error of the gain, may have more replicas, `faster_runs`.
+    which costs little and decides the error of the gain, may have more replicas, `faster_runs`; `slower_seed` is
+    added to the seeds of the slower one.
     """
 
     tokens: tuple[int, ...]
@@ -204,6 +205,7 @@ class Settings:
     threshold: float = OFFICIAL_THRESHOLD
     engine: Engine = "numba"
     faster_runs: int | None = None
+    slower_seed: int = 50
 
     def case(
         self, target: str, tokens: int, untied: bool, rate: float | None = None, activation: sp.Expr = RELU
@@ -312,7 +314,9 @@ def gain_curve(
     """Run pairs of a faster and a slower network."""
     faster, slower = zip(*pairs, strict=True)
     cheap = settings if settings.faster_runs is None else replace(settings, runs=settings.faster_runs)
-    return GainCurve(label, run_all(faster, cheap, tell, seed), run_all(slower, settings, tell, seed + 50))
+    return GainCurve(
+        label, run_all(faster, cheap, tell, seed), run_all(slower, settings, tell, seed + settings.slower_seed)
+    )
 
 
 def equal_rates(target: str, settings: Settings, tell: Tell = ignore) -> GainCurve:
