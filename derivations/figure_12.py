@@ -40,7 +40,7 @@ from derivations.figure_runs import Tell, ignore
 
 SOURCE = "arXiv:2506.02651, Fig. 12"
 WIDTHS = (0.5, 0.54, 0.58, 0.6, 0.62, 0.64, 0.66, 0.68, 0.7, 0.72, 0.76, 0.8)
-QUICK_WIDTHS = (0.55, 0.7)
+QUICK_WIDTHS = (0.58, 0.7)
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,11 @@ PAPER = Sharpening(
     150.0,
 )
 QUICK = Sharpening(
-    Settings((Runs(100, 80_000, 25, 120, QUICK_WIDTHS), Runs(10, 8_000, 400, 121, QUICK_WIDTHS),
-              Runs(100, 80_000, 100, 122, QUICK_WIDTHS))),
+    Settings((Runs(100, 80_000, 25, 120, QUICK_WIDTHS), Runs(10, 8_000, 1000, 121, QUICK_WIDTHS),
+              Runs(100, 80_000, 256, 122, QUICK_WIDTHS))),
     (10, 1000),
     QUICK_WIDTHS,
-    60.0,
+    40.0,
 )  # fmt: skip
 
 

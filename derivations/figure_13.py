@@ -147,8 +147,9 @@ def draw(result: Result) -> Any:
     for column, label in ((0, "flow from the same start"), (1, None)):
         left.plot(steps, np.abs(result.flows[shown, :, column]), "--", color=INK, lw=1.2, label=label, zorder=4)
     left.axhline(result.saddles[1], color=FAINT, lw=0.8, ls=":", label="saddle of the flow at this rate")
-    last = float(np.max(turns, where=np.isfinite(turns), initial=0.0)) * result.settings.dimension / result.settings.rate
-    left.set(xlabel="step", ylabel="overlaps", ylim=(-0.02, 1.05), xlim=(0, min(2 * last, steps[-1]) or steps[-1]))
+    shares = turns / result.t[-1]
+    last = float(np.max(shares, where=np.isfinite(shares), initial=0.0)) or 1.0
+    left.set(xlabel="step", ylabel="overlaps", ylim=(-0.02, 1.05), xlim=(0, min(2 * last, 1.0) * steps[-1]))
     left.set_title(
         rf"$a = {A:g}$, $\omega = {OMEGA:g}$, $d = {result.settings.dimension}$, $\gamma = {result.settings.rate:g}$; "
         f"run to {steps[-1]:.1e} steps", loc="left",

@@ -87,7 +87,7 @@ class Settings:
 
 
 PAPER = Settings((Runs(1000, 300_000, 64, 50), Runs(1000, 300_000, 64, 51, start="zero")))
-QUICK = Settings((Runs(100, 40_000, 64, 50, (0.55, 0.7)), Runs(100, 40_000, 64, 51, (0.55, 0.7), "zero")))
+QUICK = Settings((Runs(100, 40_000, 64, 50, (0.58, 0.7)), Runs(100, 40_000, 64, 51, (0.58, 0.7), "zero")))
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,6 +164,7 @@ def loss(scale: float, omega: float) -> NumericalLoss:
     return frobenius_loss(target(scale, omega), MODEL, order=24, nodes=36)
 
 
+@lru_cache(maxsize=8)
 def unsquared_boundary(scale: float = 1.0) -> float:
     """Where the curvatures of the unsquared loss in m and in eps agree."""
 
