@@ -99,6 +99,15 @@ def near(found: Transition) -> None:
 
 
 @slow
+def test_the_noise_at_the_start_is_that_of_sgd() -> None:
+    # from (0, 0) the overlaps walk: after n steps their variances are n (gamma/d)^2 D, to 2.2% by 4096 replicas
+    omega, steps, d, rate = 0.58, 200, 1000, 0.05
+    m, eps = figure_5_right.ends(figure_5_right.QUICK, Runs(d, steps, 4096, 3, start="zero"), omega)
+    strengths = np.array([m.var(), eps.var()]) / (steps * (rate / d) ** 2)
+    assert strengths == pytest.approx(figure_5_right.noise(1.0, omega)[:2], rel=0.09)
+
+
+@slow
 def test_figure_5_right() -> None:
     random, zero = quick("figure_5_right")
     for found in (random, zero):
