@@ -19,18 +19,13 @@ import sympy as sp
 
 from sie_sym.digits import shown
 from sie_sym.enclosure import decide_sign, decide_zero, enclose
-from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
-from sie_sym.gaussian import evidence_of
-
-MAX_ORDER = 12
-"""Taylor orders of a function that is no polynomial are examined up to here."""
+from sie_sym.taylor import MAX_ORDER, Form, Powers, Taylor, by_powers, gathered, times
 
 _RATIO = 6
 _ANGLES = 720
 
 Vector = tuple[sp.Expr, ...]
-Powers = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -69,69 +64,6 @@ class Escape:
     def undecided(cls, reason: str) -> Escape:
         """No proof either way."""
         return cls(None, None, None, False, reason, Evidence.UNDECIDED)
-
-
-class Taylor:
-    """The derivatives of an expression at 0, by order, each computed once and 0 where it is proved to be 0."""
-
-    def __init__(self, expression: sp.Expr, variables: Sequence[sp.Symbol], known_to: int | None = None) -> None:
-        self.variables = tuple(variables)
-        self.size = len(self.variables)
-        self._polynomial = expression.is_polynomial(*variables)
-        if self._polynomial:
-            self._coefficients = dict(sp.Poly(expression, *variables).terms())
-        self._partials: dict[Powers, sp.Expr] = {(0,) * self.size: expression}
-        self._values: dict[Powers, sp.Expr] = {}
-        # A loss cut at order K in m is known to that order alone, whatever the degree of what is left.
-        limits = [known_to, None if self._polynomial else MAX_ORDER]
-        bounds = [limit for limit in limits if limit is not None]
-        self.exact = not bounds
-        self.last = min(bounds) if bounds else max(map(sum, self._coefficients), default=0)
-
-    @property
-    def evidence(self) -> Evidence:
-        """What the derivatives computed so far are worth."""
-        return evidence_of(self._values.values())
-
-    def derivative(self, *variables: int) -> sp.Expr:
-        """The derivative at 0 in the variables of the given numbers, a number for each differentiation."""
-        return self._at_zero(tuple(variables.count(i) for i in range(self.size)))
-
-    def _at_zero(self, powers: Powers) -> sp.Expr:
-        if sum(powers) > self.last and not self.exact:
-            raise TruncationError(f"the loss is known to degree {self.last} at 0: pass a larger order")
-        if powers not in self._values:
-            if self._polynomial:
-                value = self._coefficients.get(powers, sp.Integer(0)) * math.prod(map(math.factorial, powers))
-            else:
-                value = sp.expand(self._partial(powers).subs(dict.fromkeys(self.variables, 0)))
-            self._values[powers] = sp.Integer(0) if decide_zero(value) is True else value
-        return self._values[powers]
-
-    def _partial(self, powers: Powers) -> sp.Expr:
-        if powers not in self._partials:
-            last = max(i for i, n in enumerate(powers) if n)
-            lower = tuple(n - (i == last) for i, n in enumerate(powers))
-            self._partials[powers] = sp.diff(self._partial(lower), self.variables[last])
-        return self._partials[powers]
-
-    def hessian(self) -> sp.ImmutableDenseMatrix:
-        """The second derivatives."""
-        return sp.ImmutableDenseMatrix(self.size, self.size, lambda i, j: self.derivative(int(i), int(j)))
-
-    def form(self, k: int) -> dict[Powers, sp.Expr]:
-        """The homogeneous part of degree k, by exponents, without the coefficients proved to be zero."""
-        values = {p: self._at_zero(p) for p in itertools.product(range(k + 1), repeat=self.size) if sum(p) == k}
-        return {p: value / math.prod(map(math.factorial, p)) for p, value in values.items() if value != 0}
-
-    def lowest_order(self) -> tuple[int | None, Evidence]:
-        """The lowest k >= 1 with a non-zero form; UNDECIDED where an undecided coefficient comes before it."""
-        for k in range(1, self.last + 1):
-            form = self.form(k)
-            if form:
-                proved = any(decide_zero(c) is False for c in form.values())
-                return (k, Evidence.EXACT) if proved else (None, Evidence.UNDECIDED)
-        return None, Evidence.EXACT
 
 
 def escape_from_zero(taylor: Taylor, silent: Sequence[Vector] = ()) -> Escape:
@@ -249,20 +181,20 @@ class _Valley:
         rows = _rows(curved, taylor.size)
         self.curvature = rows * hessian * rows.T
 
-    def series(self, order: int) -> sp.Expr:
+    def series(self, order: int) -> Form:
         """R - R(0) up to an order in the coordinates (x, y)."""
         forms = (item for k in range(2, order + 1) for item in self.taylor.form(k).items())
         monomials = (c * sp.Mul(*(s**n for s, n in zip(self.point, p, strict=True))) for p, c in forms)
-        return sp.expand(sp.Add(*monomials))
+        return by_powers(sp.expand(sp.Add(*monomials)), [*self.x, *self.y])
 
     def escape(self) -> Escape:
         series = self.series(self.order)
-        if series.free_symbols - {*self.x, *self.y}:
+        if any(c.free_symbols for c in series.values()):
             return Escape.undecided("parameters decide: give them values")
         curve = self._curve(series)
-        reduced = sp.Poly(self._on(series, curve), *self.x)
+        reduced = self._on(series, curve, self.order)
         for k in range(2, self.order + 1):
-            terms = {powers: c for powers, c in reduced.terms() if sum(powers) == k}
+            terms = {powers: c for powers, c in reduced.items() if sum(powers) == k}
             zeros = {powers: decide_zero(c) for powers, c in terms.items()}
             if None in zeros.values():
                 return Escape.undecided(f"a coefficient of order {k} along the flat directions is undecided")
@@ -273,35 +205,56 @@ class _Valley:
             return Escape.none("R is constant along a valley of minima")
         return Escape.undecided(f"R is flat along the flat directions up to order {self.order}")
 
-    def _curve(self, series: sp.Expr) -> list[sp.Expr]:
+    def _curve(self, series: Form) -> list[Form]:
         """Newton steps y <- y - curvature^{-1} dR/dy from y = 0 gain an order in x each."""
-        curve = [sp.Integer(0)] * len(self.y)
+        curve: list[Form] = [{} for _ in self.y]
         # By cofactors: SymPy's elimination evaluates and simplifies entries to choose its pivots.
         adjugate = self.curvature.adjugate(method="laplace") if self.y else self.curvature
         inverse = adjugate / self.curvature.det(method="laplace")
-        slopes = [sp.diff(series, y) for y in self.y]
+        slopes = [self._slope(series, j) for j in range(len(self.y))]
         for _ in range(self.order):
-            step = inverse * sp.Matrix([self._on(slope, curve) for slope in slopes])
-            updated = [self._truncated(c - s) for c, s in zip(curve, step, strict=True)]
+            pulls = [self._on(slope, curve, self.order) for slope in slopes]
+            updated = []
+            for i, old in enumerate(curve):
+                steps = ((p, -inverse[i, j] * c) for j, pull in enumerate(pulls) for p, c in pull.items())
+                updated.append(gathered([*old.items(), *steps]))
             if updated == curve:
                 break
             curve = updated
         return curve
 
-    def _on(self, expression: sp.Expr, curve: Sequence[sp.Expr]) -> sp.Expr:
-        return sp.expand(expression.subs(dict(zip(self.y, curve, strict=True)), simultaneous=True))
+    def _slope(self, series: Form, j: int) -> Form:
+        """dR/dy_j."""
+        position = len(self.x) + j
+        return {
+            (*powers[:position], powers[position] - 1, *powers[position + 1 :]): powers[position] * c
+            for powers, c in series.items()
+            if powers[position]
+        }
 
-    def _truncated(self, expression: sp.Expr) -> sp.Expr:
-        terms = sp.Poly(sp.expand(expression), *self.x).terms()
-        monomials = ((sp.Mul(*(x**n for x, n in zip(self.x, p, strict=True))), p) for p, _ in terms)
-        kept = zip((c for _, c in terms), monomials, strict=True)
-        return sp.Add(*(c * monomial for c, (monomial, p) in kept if sum(p) <= self.order))
+    def _on(self, series: Form, curve: Sequence[Form], order: int | None) -> Form:
+        """A series in (x, y) on y = y(x), up to an order in x if one is given."""
+        size = len(self.x)
+        powers_of: dict[tuple[int, int], Form] = {}
 
-    def _is_exact(self, curve: Sequence[sp.Expr]) -> bool:
+        def power(j: int, n: int) -> Form:
+            if (j, n) not in powers_of:
+                powers_of[j, n] = {(0,) * size: sp.Integer(1)} if n == 0 else times(power(j, n - 1), curve[j], order)
+            return powers_of[j, n]
+
+        terms: list[tuple[Powers, sp.Expr]] = []
+        for powers, c in series.items():
+            product: Form = {powers[:size]: c}
+            for j, n in enumerate(powers[size:]):
+                product = times(product, power(j, n), order) if n else product
+            terms += product.items()
+        return gathered(terms)
+
+    def _is_exact(self, curve: Sequence[Form]) -> bool:
         """Whether R - R(0) and its slopes in y vanish identically on the curve, for a polynomial R."""
         whole = self.series(self.taylor.last)
-        residuals = [self._on(e, curve) for e in (whole, *(sp.diff(whole, y) for y in self.y))]
-        return all(decide_zero(c) is True for e in residuals for c in sp.Poly(e, *self.x).coeffs())
+        residuals = [self._on(e, curve, None) for e in (whole, *(self._slope(whole, j) for j in range(len(self.y))))]
+        return all(decide_zero(c) is True for residual in residuals for c in residual.values())
 
     def _decide(self, form: Mapping[Powers, sp.Expr], k: int) -> Escape:
         name = f"the order-{k} form" + (" along the flat directions" if self.y else "")

@@ -25,7 +25,7 @@ LINES = (
     "normal_form tilted integral transform weighted_ridge weierstrass parseval",
     "expansion",
     "population_loss spectral_loss model_table loss_family numerical_loss",
-    "exponents escape landscape numerical_landscape gradient_noise numerical_noise frobenius_loss",
+    "exponents taylor escape landscape numerical_landscape gradient_noise numerical_noise frobenius_loss",
     "affine_landscape disk_minima phase_search phase_diagram phase_regions",
     "symmetric_tensor sphere_maximum operator_norm gain untied",
     "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",

@@ -21,11 +21,18 @@ CHUNK = 50
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(16))
+@pytest.mark.parametrize("chunk", range(12))
 def test_random_cases_agree(chunk: int) -> None:
     made, cases, refused = run(range(CHUNK * chunk, CHUNK * (chunk + 1)))
     assert made > 3 * cases
     assert refused <= 2
+
+
+def test_cases_that_once_failed() -> None:
+    """223: the flat valley of a loss with exponentials took SymPy minutes of common denominators."""
+    made, _, refused = run([223])
+    assert made == 5
+    assert refused == 0
 
 
 def test_some_random_cases_agree() -> None:

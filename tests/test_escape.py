@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sie_sym.errors import TruncationError
-from sie_sym.escape import Escape, Taylor, escape_from_zero
+from sie_sym.escape import Escape, escape_from_zero
 from sie_sym.evidence import Evidence
+from sie_sym.taylor import Taylor
 
 M, E, F = sp.symbols("m eps1 eps2", real=True)
 A = sp.Symbol("a", real=True)
