@@ -40,6 +40,7 @@ _HOMES = {
     "numerical_loss": "NumericalLoss loss_function tabulated_loss",
     "numerical_landscape": "NumericalLandscape numerical_landscape",
     "numerical_noise": "NumericalNoise noise_function numerical_stability_rate tabulated_noise",
+    "frobenius_loss": "frobenius_loss frobenius_noise",
     "phase_diagram": "minima phase_boundaries phase_labels region",
     "phase_regions": "PhaseLine phase_line",
     "gain": "Gain",
