@@ -4,7 +4,8 @@ Three peers at d = 1000, one replica at a time: `torch autograd` is the loop as 
 loss.backward(), w -= lr grad, renormalise; float32, the default), `numpy by hand` one written for this one model with
 its gradient (the fastest honest one), `plain_sgd` the package's d-dimensional SGD for any model.  All times are
 wall-clock; every figure is the best of several repetitions, the peers and ourselves taken in turn so that a noisy
-machine disturbs both.  torch is optional: `pip install torch==2.13.0`.
+machine disturbs both.  The replicas are shared evenly by `--workers` threads.  torch is optional:
+`pip install torch==2.13.0`.
 """
 
 from __future__ import annotations
@@ -72,7 +73,8 @@ def torch_loop() -> Callable[[int, int], None]:
 
 
 def reduced(fields: Fields, dimension: float, steps: int, runs: int, engine: Engine, workers: int) -> None:
-    run_sgd(fields, SGDSettings(dimension, RATE, steps, runs, seed=1, record=2), engine, workers)  # type: ignore[arg-type]
+    settings = SGDSettings(dimension, RATE, steps, runs, seed=1, record=2, block=-(-runs // workers))  # type: ignore[arg-type]
+    run_sgd(fields, settings, engine, workers)
 
 
 def best(tasks: dict[str, tuple[Callable[[], object], int]], repetitions: int) -> dict[str, float]:

@@ -71,7 +71,7 @@ def _draw_steps(axes: Axes, found: Points) -> None:
     axes.set(xscale="log", yscale="log", xlabel="$d$", ylabel="median steps to weak recovery, $n$")
     low, high = axes.get_xlim()
     _slope(axes, (1e4, 3e3), 1, 1.3, "$d$")
-    _slope(axes, (2.5e2, 8e6), 2, 0.7, "$d^2$")
+    _slope(axes, (2e2, 2e6), 2, 0.9, "$d^2$")
     axes.set_xlim(low, high)
     axes.set_title(rf"median step with $|m| \geq {ETA:g}$; lines: the flow of Prop. 2, not fitted", loc="left")
     axes.legend(loc="lower right")

@@ -21,10 +21,12 @@ from statistics import NormalDist
 import sympy as sp
 
 from sie_sym.derivation import Claim, Page
+from sie_sym.errors import SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.fields import Fields, fields_of
 from sie_sym.functions import He, relu, token
 from sie_sym.model import ACTIVATION_VARIABLE, tied_network
+from sie_sym.plot import check_path
 from sie_sym.recovery import recovery_time
 from sie_sym.replicas import Engine
 from sie_sym.scaling import HittingTime, Law, ScalingFit, fit, hitting_time
@@ -290,6 +292,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the medians to this file")
     parser.add_argument("--figure", type=Path, help="draw them to this file (.png, .svg, .pdf)")
     given = parser.parse_args()
+    for path in filter(None, (given.json, given.figure)):  # before minutes of work
+        if not path.absolute().parent.is_dir():
+            parser.error(f"{path} lies in no existing directory: create it first")
+    try:
+        if given.figure:
+            check_path(given.figure)
+    except SieSymError as error:
+        parser.error(str(error))
     engine = _engine()
     settings = replace(FULL, seconds=60 * given.minutes) if given.full else QUICK if engine == "numba" else PLAIN
     print(f"{'series':21} {'d':>9} {'gamma':>9} {'runs':>5} {'recov.':>6} {'median n':>12} {'+-log n':>7}", end=" ")
