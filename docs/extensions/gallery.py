@@ -24,6 +24,7 @@ from sphinx.util.docutils import SphinxDirective
 import derivations
 from sie_sym.files import write_atomically
 from sie_sym.ledger import Entry, load_page, run_pages
+from sie_sym.sweep import local_processes
 from sie_sym.typeset_claims import claim_formulas, claim_pieces, ledger_document, verdict_text
 
 LEDGER = "ledger.tex"
@@ -71,6 +72,11 @@ def figure_modules() -> list[ModuleType]:
     return sorted((m for m in modules if hasattr(m, "SOURCE")), key=_order)
 
 
+def draw(name: str, path: Path) -> None:
+    """Draw one figure; runs in a process of its own."""
+    importlib.import_module(f"derivations.{name}").figure(path)
+
+
 def _order(module: ModuleType) -> tuple[bool, int, str]:
     number = re.search(r"Figs?\. ([0-9]+)", module.SOURCE)
     return number is None, int(number[1]) if number else 0, module.__name__
@@ -91,6 +97,7 @@ class Gallery(SphinxDirective):
             section(page.title[:1].upper() + page.title[1:], page.name, *self._page(load_page(page.name), list(group)))
             for page, group in groupby(entries, key=lambda entry: entry.page)
         ]
+        self._draw_all()
         figures = [section(m.SOURCE, m.__name__.rpartition(".")[2], *self._figure(m)) for m in figure_modules()]
         return [*self._summary(entries), *pages, section("Figures of the paper", "figures", *figures)]
 
@@ -121,12 +128,18 @@ class Gallery(SphinxDirective):
         kept = Path(self.env.srcdir, "figures", f"{name}.png")
         if kept.is_file():
             return f"/figures/{name}.png"
-        if not hasattr(module, "figure"):
-            return None
+        drawn = Path(self.env.srcdir, "_build", "figures", f"{name}.png")
+        return f"/_build/figures/{name}.png" if drawn.is_file() else None
+
+    def _draw_all(self) -> None:
+        """The pictures that are not kept and quick to draw, on all cores."""
         folder = Path(self.env.srcdir, "_build", "figures")
         folder.mkdir(parents=True, exist_ok=True)
-        module.figure(folder / f"{name}.png")
-        return f"/_build/figures/{name}.png"
+        kept = {path.stem for path in Path(self.env.srcdir, "figures").glob("*.png")}
+        names = [m.__name__.rpartition(".")[2] for m in figure_modules() if hasattr(m, "figure")]
+        todo = [name for name in names if name not in kept]
+        with local_processes(min(os.cpu_count() or 1, max(len(todo), 1))) as pool:
+            list(pool.map(draw, todo, [folder / f"{name}.png" for name in todo]))
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
