@@ -3,51 +3,57 @@ r"""Weierstrass transform and exponent of polynomials, against SymPy's own polyn
 The question asked of each: read a SymPy formula, G h = exp(Laplacian/2) h, and the smallest k >= 1 with a
 non-zero part of degree k.  `Poly` does it in a fresh process with SYMPY_GROUND_TYPES=python (SymPy otherwise
 computes with flint too).  `flint` starts from a dictionary of terms, so it pays for no reading of SymPy.
-
-    python benchmarks/transform.py
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
 import sys
-import time
 from collections.abc import Callable
-from pathlib import Path
 
 import flint
 import sympy as sp
 
+from benchmarks.comparison import Growth, Row, Section, apart, best
 from sie_sym.functions import token
 from sie_sym.weierstrass import weierstrass_transform
 
-ROOT = Path(__file__).resolve().parent.parent
 DEGREE = 8
+SLOWER = 1 / 3
+"""What is exact may take three times as long as bare flint, which reads no formula."""
 
 
-def formulas() -> dict[str, tuple[sp.Expr, int]]:
+def power_sum(tokens: int, degree: int = DEGREE) -> sp.Expr:
+    """(z_1 + ... + z_L)^degree."""
+    return sp.Add(*map(token, range(1, tokens + 1))) ** degree
+
+
+def unstructured(tokens: int, degree: int = DEGREE) -> sp.Expr:
+    """Every monomial of the degree, with rational coefficients drawn at random."""
+    draw = random.Random(tokens)
+    return sp.Add(
+        *(
+            sp.Rational(draw.randint(1, 99), draw.randint(1, 99)) * monomial
+            for monomial in sp.expand(power_sum(tokens, degree)).args
+        )
+    )
+
+
+def formulas(quick: bool) -> dict[str, tuple[sp.Expr, int]]:
     """Name -> (formula, tokens)."""
     found = {}
-    for tokens in (4, 6):
-        z = [token(l) for l in range(1, tokens + 1)]
-        power = sp.Add(*z) ** DEGREE
-        expanded = sp.expand(power)
-        draw = random.Random(tokens)
-        scattered = sp.Add(
-            *(sp.Rational(draw.randint(1, 99), draw.randint(1, 99)) * sp.Mul(*m.args) for m in expanded.args)
-        )
+    for tokens in (3,) if quick else (4, 6):
+        power = power_sum(tokens)
         found[f"(z1+..+z{tokens})^{DEGREE}"] = (power, tokens)
-        found[f"(z1+..+z{tokens})^{DEGREE} expanded"] = (expanded, tokens)
-        found[f"random coefficients, {tokens} tokens"] = (scattered, tokens)
+        found[f"(z1+..+z{tokens})^{DEGREE} expanded"] = (sp.expand(power), tokens)
+        found[f"unstructured, {tokens} tokens, degree {DEGREE}"] = (unstructured(tokens), tokens)
     return found
 
 
-def ours(formula: sp.Expr, tokens: int) -> int:
+def ours(formula: sp.Expr) -> int:
     transform = weierstrass_transform(formula)
-    return next(k for k in range(1, DEGREE + 1) if transform.vanishes(k) is False)
+    return next(k for k in range(1, 100) if transform.vanishes(k) is False)
 
 
 def by_poly(formula: sp.Expr, tokens: int) -> int:
@@ -82,40 +88,60 @@ def flint_terms(formula: sp.Expr, tokens: int) -> dict[tuple[int, ...], flint.fm
     return {p: flint.fmpq(int(c.p), int(c.q)) for p, c in sp.Poly(formula, *z).terms()}
 
 
-def seconds(action: Callable[[], int], least: float = 0.3) -> tuple[float, int]:
-    """The best of several runs."""
-    best, spent, answer = float("inf"), 0.0, 0
-    while spent < least:
-        start = time.perf_counter()
-        answer = action()
-        best = min(best, time.perf_counter() - start)
-        spent += time.perf_counter() - start
-    return best, answer
-
-
-def main() -> None:
-    if "--poly" in sys.argv:
-        print(json.dumps({name: seconds(lambda: by_poly(*case)) for name, case in formulas().items()}))  # noqa: B023
-        return
-    environment = {**os.environ, "SYMPY_GROUND_TYPES": "python", "PYTHONPATH": str(ROOT)}
-    run = subprocess.run(
-        [sys.executable, __file__, "--poly"], env=environment, capture_output=True, text=True, check=True
-    )
-    poly = json.loads(run.stdout)
-    print(f"{'':34}{'ours':>10}{'Poly':>11}{'flint':>10}{'Poly/ours':>11}{'ours/flint':>12}")
-    for name, (formula, tokens) in formulas().items():
+def section(quick: bool) -> Section:
+    cases = formulas(quick)
+    limit = 60.0
+    poly = apart("transform", ["quick"] * quick, limit, SYMPY_GROUND_TYPES="python")
+    rows = []
+    for name, (formula, tokens) in cases.items():
         terms = flint_terms(formula, tokens)
-        (mine, answer), (best, reference) = (
-            seconds(lambda: ours(formula, tokens)),  # noqa: B023
-            seconds(lambda: by_flint(terms, tokens)),  # noqa: B023
+        found = best(
+            {"ours": lambda: ours(formula), "flint": lambda: by_flint(terms, tokens)},  # noqa: B023
+            repeat=1 if quick else 9,
         )
-        theirs, third = poly[name]
-        assert answer == reference == third, (name, answer, reference, third)
-        print(
-            f"{name:34}{mine * 1e3:8.2f}ms{theirs * 1e3:9.1f}ms{best * 1e3:8.2f}ms"
-            f"{theirs / mine:11.0f}{mine / best:12.1f}"
-        )
+        mine, bare = found["ours"], found["flint"]
+        theirs, answer = (limit, mine.value) if poly is None else poly[name]
+        if not mine.value == bare.value == answer:
+            raise AssertionError(f"{name}: {mine.value}, flint {bare.value}, Poly {answer}")
+        target = SLOWER if name.startswith("unstructured") else None
+        rows.append(Row(name, "flint, from its terms", mine.seconds, bare.seconds, target=target))
+        rows.append(Row(name, "SymPy Poly, Python rationals", mine.seconds, theirs, killed=poly is None))
+    return Section(
+        "Exponents of polynomials, exactly",
+        "Read a SymPy formula h, transform it, G h = exp(Laplacian/2) h, and find the smallest order with a non-zero "
+        "tensor. flint starts from a dictionary of terms and so reads no formula; it is the limit of what can be done. "
+        "All answers are exact and agree.",
+        tuple(rows),
+        growths(quick),
+    )
+
+
+def growths(quick: bool) -> tuple[Growth, ...]:
+    """Seconds as the number of tokens and the degree grow."""
+
+    def seconds(cases: dict[int, sp.Expr]) -> tuple[float, ...]:
+        tasks: dict[str, Callable[[], int]] = {str(n): lambda f=f: ours(f) for n, f in cases.items()}  # type: ignore[misc]
+        return tuple(found.seconds for found in best(tasks, repeat=1 if quick else 5).values())
+
+    in_tokens = {n: unstructured(n, 6) for n in ((2, 3) if quick else (2, 3, 4, 5, 6, 7, 8))}
+    in_degree = {n: unstructured(4, n) for n in ((4, 6) if quick else (4, 6, 8, 10, 12, 16))}
+    powers = {n: power_sum(6, n) for n in ((4, 8) if quick else (4, 8, 16, 32))}
+    many = seconds(in_tokens)
+    return (
+        Growth("exponent, unstructured, degree 6", "tokens L", tuple(in_tokens), many),
+        Growth("exponent, unstructured, degree 6", "terms", tuple(len(f.args) for f in in_tokens.values()), many),
+        Growth("exponent, unstructured, 4 tokens", "degree", tuple(in_degree), seconds(in_degree)),
+        Growth("exponent of (z1+..+z6)^n", "degree n", tuple(powers), seconds(powers)),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    print(
+        json.dumps(
+            {
+                name: (found.seconds, found.value)
+                for name, (formula, tokens) in formulas("quick" in sys.argv).items()
+                for found in best({name: lambda f=formula, n=tokens: by_poly(f, n)}, repeat=2).values()
+            }
+        )
+    )

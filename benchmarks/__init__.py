@@ -1,0 +1,1 @@
+"""Ourselves and our peers at the same tasks, in one run, as ratios: `python -m benchmarks`."""
