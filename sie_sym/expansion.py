@@ -103,7 +103,7 @@ class HermiteExpansion:
             verdict = transform.vanishes(k)
             if verdict is False:
                 return False, "a coefficient is not zero"
-            verdicts.append((verdict, "every coefficient is exactly zero" if verdict else "undecided"))
+            verdicts.append((verdict, "every coefficient is exactly zero"))
         if any(verdict is None for verdict, _ in verdicts):
             return None, "a coefficient could be proved neither zero nor non-zero"
         return True, "; ".join(dict.fromkeys(reason for _, reason in verdicts))

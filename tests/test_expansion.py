@@ -77,3 +77,50 @@ def test_conditions_of_parameters() -> None:
     assert set(expansion.conditions) == {1 - 2 * w, 1 - 4 * w}
     with pytest.raises(DomainError, match="not square-integrable"):
         HermiteExpansion.of((Z1, sp.exp(Z1**2 * sp.Rational(2, 5))), 1)
+
+
+def test_a_shift_adds_to_the_argument() -> None:
+    """h(z + e) = exp((z1 + 1/2)/3) z2^2: E exp(Z/3) Z = exp(1/18)/3 and exp(1/6 + 1/18) = exp(2/9)."""
+    expansion = HermiteExpansion.of((sp.exp(Z1 / 3) * Z2**2,), 2, {1: sp.Rational(1, 2)})
+    assert expansion.coefficient(((1, 1),))[0].value == sp.exp(sp.Rational(2, 9)) / 3
+    assert sp.expand(expansion.functions[0].subs({Z1: 1, Z2: 2}) - 4 * sp.exp(sp.Rational(1, 2))) == 0
+
+
+def test_reasons_tell_closed_forms_from_integrals() -> None:
+    closed, integral, forbidden = HermiteExpansion.of((sp.erf(Z1), sp.tanh(Z1), sp.cos(Z1)), 1).coefficient(((1, 1),))
+    assert (closed.evidence, closed.reason) == (Evidence.EXACT, "closed form")
+    assert (integral.evidence, integral.reason) == (Evidence.ENCLOSED, "a Gaussian integral")
+    assert (forbidden.value, forbidden.evidence) == (0, Evidence.EXACT)
+
+
+def test_reasons_of_vanishing_orders() -> None:
+    """He_4(z1) + z2 has the orders 1 and 4 only, and no symmetry."""
+    expansion = HermiteExpansion.of((He(4, Z1) + Z2,), 2)
+    zero, some = (True, "every coefficient is exactly zero"), (False, "a coefficient is not zero")
+    assert [expansion.vanishes(k) for k in range(6)] == [zero, some, zero, zero, some, zero]
+    both = HermiteExpansion.of((sp.cos(Z1), He(4, Z1) + Z2, sp.cos(Z2)), 2)
+    assert both.vanishes(3) == (True, "the function is even under z -> -z; every coefficient is exactly zero")
+
+
+def test_what_three_coupled_tokens_leave_open_is_not_called_zero() -> None:
+    """log(1 + (z1 z2 z3)^2) has positive mean and C_(2,0,0), but no enclosure reaches three tokens."""
+    hard = sp.log(1 + (Z1 * Z2 * Z3) ** 2)
+    undecided = (None, "a coefficient could be proved neither zero nor non-zero")
+    expansion = HermiteExpansion.of((hard,), 3)
+    assert [expansion.vanishes(k)[0] for k in range(4)] == [None, True, None, True]
+    assert expansion.vanishes(2) == undecided
+    # The open component decides over those that vanish, and a proved non-zero over it, in either order.
+    for functions in ((hard, He(4, Z1)), (He(4, Z1), hard)):
+        assert HermiteExpansion.of(functions, 3).vanishes(2) == undecided
+    for functions in ((hard, Z1**2), (Z1**2, hard)):
+        assert HermiteExpansion.of(functions, 3).vanishes(2)[0] is False
+    assert HermiteExpansion.of((hard,), 3).coefficient(((1, 2),))[0].evidence is Evidence.NUMERICAL
+
+
+def test_table_ends_at_its_order_and_goes_by_order_then_token() -> None:
+    """z1^2 z2 - 3 z2 + z2^3 = He_2(z1) He_1(z2) + He_3(z2) + z2."""
+    h = Z1**2 * Z2 - 3 * Z2 + Z2**3
+    rows = [(((2, 1),), (1,)), (((1, 2), (2, 1)), (2,)), (((2, 3),), (6,))]
+    assert list(HermiteExpansion.of((h,), 2).table(3).items()) == rows
+    assert list(HermiteExpansion.of((h,), 2).table(2).items()) == rows[:1]
+    assert list(HermiteExpansion.of((Z3 + Z1 + Z2,), 3).table(1)) == [((1, 1),), ((2, 1),), ((3, 1),)]
