@@ -266,8 +266,9 @@ def _corner_forms_on_grid(
     x = step * (np.arange(nodes) + 0.5) - half_width
     z = np.array(np.meshgrid(*[x] * tokens, indexing="ij"))
     root = np.sqrt(np.prod(density(z), axis=0) * step**tokens)
-    frequency = 2 * np.pi * np.fft.fftfreq(nodes, step)
-    frequency[nodes // 2] *= nodes % 2
+    frequency = 2 * np.pi * np.fft.rfftfreq(nodes, step)
+    if nodes % 2 == 0:
+        frequency[-1] = 0  # so that the derivative is real
 
     def weighted(h: NumericFunction) -> Array:
         return np.asarray(np.reshape(h(z.reshape(tokens, -1)), (-1, *root.shape)) * root)
@@ -275,18 +276,15 @@ def _corner_forms_on_grid(
     def derivative(values: Array, l: int) -> Array:
         """The representative sqrt(density) d_l h of the derivative, from sqrt(density) h."""
         shape = [1] * (tokens + 1)
-        shape[l + 1] = nodes
-        hat = np.fft.fft(values, axis=l + 1) * (1j * frequency).reshape(shape)
-        return np.asarray(np.fft.ifft(hat, axis=l + 1).real + 0.5 * z[l] * values)
+        shape[l + 1] = len(frequency)
+        hat = np.fft.rfft(values, axis=l + 1) * (1j * frequency).reshape(shape)
+        return np.asarray(np.fft.irfft(hat, nodes, axis=l + 1) + 0.5 * z[l] * values)
 
     phi = weighted(model)
     gradient = [derivative(phi, l) for l in range(tokens)]
     along = sum((c[l] * gradient[l] for l in range(tokens)), np.zeros_like(phi))
     twice = sum((c[l] * derivative(along, l) for l in range(tokens)), np.zeros_like(phi))
-    forms = np.zeros((3, len(targets)))
-    for i, target in enumerate(targets):
-        t = weighted(target)
-        forms[0, i] = sum(float(np.vdot(derivative(t, l), gradient[l])) for l in range(tokens))
-        forms[1, i] = np.vdot(t, along)
-        forms[2, i] = np.vdot(t, twice)
-    return forms[0], forms[1], forms[2]
+    # z_l - d_l is the adjoint of d_l: no target is differentiated
+    dirichlet = sum((z[l] * g - derivative(g, l) for l, g in enumerate(gradient)), np.zeros_like(phi))
+    goals = np.stack([weighted(target).ravel() for target in targets])
+    return goals @ dirichlet.ravel(), goals @ along.ravel(), goals @ twice.ravel()
