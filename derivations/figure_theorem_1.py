@@ -4,7 +4,8 @@ Claim: d for SIE 1, d log d at a constant rate or d log^2 d at the rate c/tau fo
 
 What comes out: so it does, on the lines of the flow of Prop. 2, in which nothing is fitted.
 
-Settings: those of the page `theorem_1_simulation`, whose command draws it: `--full --figure FILE`.
+Settings: those of the page `theorem_1_simulation`; its command draws it too: `--full --figure FILE`, in ten minutes
+(the picture kept beside the documentation). Alone, this module draws the quick run of the page.
 """
 
 from __future__ import annotations

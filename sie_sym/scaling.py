@@ -164,7 +164,7 @@ class ScalingFit:
 
     def __str__(self) -> str:
         found = [
-            f"{name} = {value:.3f} +- {error:.3f}"
+            f"{name} = {value:.4f} +- {error:.4f}"
             for name, value, error in zip(self.law.free, self.values, self.errors, strict=True)
         ]
         quality = f"chi^2 = {self.chi_squared:.4g} on {self.degrees} degrees, AIC {self.aic:.4g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import math
@@ -156,6 +157,21 @@ def test_the_laws_of_the_page_are_those_of_its_flows(series: Series) -> None:
         hit = HittingTime(d, slow.rate_at(d), slow.predicted(d), 0.01, 1.0, 100, 10**9)
         points.append(Point(hit, hit.steps))
     assert exponent(slow, points)[0].values[0] == pytest.approx(slow.exponent, abs=2e-3)
+
+
+def test_the_page_refutes_what_is_not_so() -> None:
+    """Medians of another law, or off the flow, are refused; those of the flow are not."""
+    page = importlib.import_module("derivations.theorem_1_simulation")
+    for series in SERIES:
+        flow, other = [], []
+        for d in (100, 1000, 10**4):
+            hit = HittingTime(d, 0.1, series.predicted(d), 0.02, 1.0, 64, 10**9)
+            flow.append(Point(hit, hit.steps))
+            other.append(Point(replace(hit, steps=hit.steps * (d / 100) ** 0.1), hit.steps))
+        verdicts = [page._growth(series, points).verdict.value for points in (flow, other)]
+        assert verdicts == ["confirmed numerically", "refuted"]
+        verdicts = [page._prediction({series.name: points}).verdict.value for points in (flow, other)]
+        assert verdicts == ["confirmed numerically", "refuted"]
 
 
 @pytest.mark.slow
