@@ -236,7 +236,7 @@ def _may_vanish(factor: sp.Expr) -> bool:
 
 def _base(factor: sp.Expr) -> sp.Expr:
     base, exponent = factor.as_base_exp()
-    return base if exponent.is_Integer and exponent.is_positive else factor
+    return base if exponent.is_positive else factor
 
 
 _Branch = tuple[dict[sp.Symbol, sp.Expr], tuple[sp.Expr, ...]]

@@ -26,11 +26,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 TESTS = {
-    "weierstrass": "test_weierstrass test_weighted_ridge test_exponents",
-    "weighted_ridge": "test_weighted_ridge test_weierstrass",
+    "weierstrass": "test_exponents test_weierstrass",
+    "weighted_ridge": "test_weighted_ridge",
     "expansion": "test_expansion test_integral test_exponents",
     "exponents": "test_integral test_exponents",
-    "population_loss": "test_population_loss test_landscape",
+    "population_loss": "test_integral test_population_loss",
     "gaussian": "test_integral test_agreement test_gaussian",
     "sgd": "test_sgd",
     "chain": "test_sgd",

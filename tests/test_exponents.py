@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from independent import coefficient_by_quadrature
 
+from sie_sym import exponents
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.evidence import Evidence
 from sie_sym.exponents import InformationExponent, information_exponent, sample_complexity
@@ -240,3 +241,91 @@ def test_leading_tensor_against_quadrature() -> None:
     for alpha, value in tensor.items():
         assert float(value) == pytest.approx(coefficient_by_quadrature(smooth, dense(alpha, 2)), abs=1e-10)
     assert np.isclose(coefficient_by_quadrature(smooth, [1, 0]), 0, atol=1e-10)
+
+
+# ---- what rests on numbers: three coupled tokens, which no enclosure reaches ----------------------
+
+
+def thrice(u: sp.Expr) -> sp.Expr:
+    """(d_1 - z_1)^3 u, of transform (-t_1)^3 G u: its lowest coefficient is C_(3,0,0) = -6 E u, and no rule says so."""
+    for _ in range(3):
+        u = sp.diff(u, Z1) - Z1 * u
+    return u
+
+
+def test_a_measured_coefficient_is_named() -> None:
+    """E cos(z1 z2 z3) He_2(z1) = -E q^2 exp(-q^2/2) with q = z2 z3, which is -E Z^2 (1 + Z^2)^(-3/2)."""
+    wave = sp.cos(Z1 * Z2 * Z3)
+    found = exponent_of(wave)
+    assert (found.exponent, found.evidence) == (2, Evidence.NUMERICAL)
+    prefix = "order 2: not zero numerically, C_[2, 0, 0] = "
+    assert found.reasons[1].startswith(prefix)
+    value, error = map(float, found.reasons[1].removeprefix(prefix).split(" +- "))
+    expected = -coefficient_by_quadrature(Z1**2 * (1 + Z1**2) ** sp.Rational(-3, 2), [0], 200)
+    assert value == pytest.approx(expected, abs=1e-6)
+    assert 0 < error < 1e-6
+    # a long index is written sparsely
+    assert "C_[2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] = " in exponent_of(wave, 12).reasons[1]
+    assert "C_{1: 2} = " in exponent_of(wave, 13).reasons[1]
+
+
+def test_measured_zeros_are_passed_but_not_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """E cos(z1 z2 z3) = E exp(-z1^2 z2^2/2) = E (1 + Z^2)^(-1/2), so C_(3,0,0) = -4.7378."""
+    target = thrice(sp.cos(Z1 * Z2 * Z3))
+    monkeypatch.setattr(exponents, "_MEASURED_ZEROS", 1)
+    found = exponent_of(target)
+    assert (found.exponent, found.evidence) == (3, Evidence.NUMERICAL)
+    assert found.reasons[0].startswith("order 1: zero numerically, every coefficient within its error, at most ")
+    assert 0 < float(found.reasons[0].rsplit(" ", 1)[1]) < 1e-6
+    assert found.reasons[1].startswith("order 2: zero, ")
+    mean = coefficient_by_quadrature(1 / sp.sqrt(1 + Z1**2), [0], 200)
+    assert float(found.reasons[2].split(" = ")[1].split(" ")[0]) == pytest.approx(-6 * mean, abs=1e-5)
+    # A non-zero that algebra proves stays `numerical` where a lower order was only measured.
+    proved = exponent_of(target + He(2, Z1))
+    assert (proved.exponent, proved.evidence) == (2, Evidence.NUMERICAL)
+    monkeypatch.setattr(exponents, "_MEASURED_ZEROS", 0)
+    found = exponent_of(target)
+    assert (found.exponent, found.evidence, len(found.reasons)) == (None, Evidence.UNDECIDED, 1)
+
+
+def test_what_cannot_be_measured_is_undecided() -> None:
+    """With a parameter free there is no number to measure."""
+    found = exponent_of(sp.tanh(A * Z1 * Z2 * Z3))
+    assert (found.exponent, found.evidence) == (None, Evidence.UNDECIDED)
+    assert found.reasons[-1] == "order 3: a coefficient could be proved neither zero nor non-zero"
+    assert found.strata == ()
+
+
+def test_the_orders_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A polynomial up to its degree, whatever that is; the rest up to `MAX_ORDER`."""
+    assert exponent_of(He(70, Z1)).exponent == 70
+    assert exponent_of(sp.Integer(2)).reasons == ("the target is constant: no order is non-zero, there is no exponent",)
+    signs = sp.sign(Z1 * Z2 * Z3)
+    monkeypatch.setattr(exponents, "MAX_ORDER", 3)
+    assert exponent_of(signs).exponent == 3
+    monkeypatch.setattr(exponents, "MAX_ORDER", 2)
+    found = exponent_of(signs)
+    assert (found.exponent, found.evidence, len(found.reasons)) == (None, Evidence.UNDECIDED, 3)
+    assert found.reasons[-1] == "all orders up to 2 vanish; the target is not seen to be constant"
+
+
+def test_evidence_of_the_first_non_zero() -> None:
+    """One component with algebra is enough; integrals alone are enclosed."""
+    integral, algebra = sp.tanh(Z1), He(1, Z2)
+    assert exponent_of(sp.Matrix([integral, algebra])).evidence is Evidence.EXACT
+    assert exponent_of(sp.Matrix([integral, He(2, Z2)])).evidence is Evidence.ENCLOSED
+    assert exponent_of(sp.Matrix([He(2, Z2), integral])).evidence is Evidence.ENCLOSED
+
+
+def test_families_whose_zeros_need_a_second_look() -> None:
+    """w^4 - w + 1 >= 1 - 3/4^(4/3) > 0 has no real zero; sqrt(a) and a vanish together; so do all powers."""
+    assert strata_of((W**4 - W + 1) * Z1 + He(2, Z1)) == [(1, "always")]
+    for power in (sp.sqrt(A), A**3, A ** sp.Rational(7, 3)):
+        assert strata_of(power * Z1 + He(2, Z1)) == [(1, "a != 0"), (2, "a = 0")]
+    assert strata_of(Z1 / (A - 1) ** 3 + He(2, Z1)) == [(1, "always")]
+
+
+def test_strata_note_why_there_is_no_exponent() -> None:
+    _, at_zero = exponent_of(sp.sin(A * Z1)).strata
+    assert at_zero.note == "the target is constant: no order is non-zero, there is no exponent"
+    assert [stratum.note for stratum in exponent_of(A * Z1 + He(2, Z1)).strata] == ["", ""]

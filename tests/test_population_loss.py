@@ -309,3 +309,33 @@ def test_infinite_moments() -> None:
         population_loss(Target.of(sp.exp(Z1**2 / 3)), linear_attention(1))
     with pytest.raises(DomainError):
         population_loss(Target.of(Z1), tied_network(1, sp.exp(U**2 / 3)))
+
+
+def test_the_bound_is_parseval_s_tail() -> None:
+    """relu has C_0^2 = C_2^2 = 1/(2 pi), C_1 = 1/2, C_3 = 0 and E relu^2 = 1/2: tail_2 = tail_3 = 1/4 - 3/(4 pi)."""
+    for order in (2, 3):
+        loss = population_loss(Target.of(relu(Z1)), tied_network(1, relu(U)), order)
+        assert (loss.order, loss.evidence, len(loss.overlaps)) == (order, Evidence.ENCLOSED, order + 1)
+        expected = 2 * 0.4 ** (order + 1) * (1 / 4 - 3 / (4 * math.pi))
+        assert float(loss.bound.subs(M, -0.4)) == pytest.approx(expected, rel=1e-12)
+        _, error = loss.value({M: sp.Rational(-2, 5)})
+        assert error == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_bound_moves_with_the_encoding() -> None:
+    """E relu(Z + eps)^2 and its C_0, C_1 in closed form (theory section 2), at order 1."""
+    loss = population_loss(Target.of(relu(Z1)), tied_network(1, relu(U)).with_encoding([[1]]), 1)
+    eps, m = 0.7, 0.5
+    cdf, density = (1 + math.erf(eps / math.sqrt(2))) / 2, math.exp(-(eps**2) / 2) / math.sqrt(2 * math.pi)
+    tail = (1 + eps**2) * cdf + eps * density - (eps * cdf + density) ** 2 - cdf**2
+    fixed = 1 / 2 - 1 / (2 * math.pi) - 1 / 4
+    assert float(loss.bound.subs({M: m, EPS: eps})) == pytest.approx(2 * m**2 * math.sqrt(tail * fixed), rel=1e-12)
+
+
+def test_an_injection_of_one_is_not_lost() -> None:
+    """phi = (z1 + 1 + z2)/sqrt 2: R = E z^2 - 2 m/sqrt 2 + (2 + 1)/2; with (1, -2): E phi^2 = (2 + 1)/2 too."""
+    target = Target.of(Z1, 2)
+    for injected in ([1, 0], [0, 1], [1, -2], [2, -1]):
+        loss = population_loss(target, tied_network(2, U).with_injection(injected))
+        assert sp.expand(loss.expression - (sp.Rational(5, 2) - sp.sqrt(2) * M)) == 0
+        assert loss.parameters == ()
