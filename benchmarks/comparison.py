@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Row:
-    """One task: our seconds, the peer's, and the largest deviation of both from a converged value (None: exact).
+    """One task: our seconds, the peer's, and the largest deviation of both from a converged value, if compared.
 
     `theirs` is None where the peer does not answer, and `killed` says that it is a limit at which it was killed;
     `target` is how many times faster than the peer we mean to be (below 1: that much slower is good enough).

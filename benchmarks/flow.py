@@ -37,7 +37,7 @@ def usual_field() -> Callable[[float, Array], Array]:
     return lambda t, s: np.array(field(s[0], s[1]))
 
 
-def usual(start: Array, method: str, **tolerances: float) -> Array:
+def usual(start: Array, method: Any, **tolerances: float) -> Array:
     return np.asarray(solve_ivp(usual_field(), (0, HORIZON), start, method, t_eval=TIMES, **tolerances).y.T)
 
 
@@ -51,6 +51,7 @@ def taylor() -> Callable[[Array], Array]:
     slopes = [heyoka.diff(loss, s) for s in (x, y)]
     radial = x * slopes[0] + y * slopes[1]
     equations = [(s, s * radial - g) for s, g in zip((x, y), slopes, strict=True)]
+    heyoka.llvm_state.clear_memcache()  # what it compiled before
     integrator = heyoka.taylor_adaptive(equations, START, tol=TIGHT["rtol"])
 
     def run(start: Array) -> Array:
@@ -107,7 +108,9 @@ def many(quick: bool) -> list[Row]:
         "a loop over gradient_flow": lambda: np.array(
             [gradient_flow(LOSS, start, HORIZON).states for start in starts[:some]]
         ),
-        "a loop over RK45, numpy lambdify": lambda: np.array([usual(start, "RK45", **TIGHT) for start in starts[:some]]),
+        "a loop over RK45, numpy lambdify": lambda: np.array(
+            [usual(start, "RK45", **TIGHT) for start in starts[:some]]
+        ),
         "a loop over LSODA, numpy lambdify": lambda: np.array(
             [usual(start, "LSODA", **TIGHT) for start in starts[:some]]
         ),

@@ -1,7 +1,7 @@
 """Hessian, omega_c and phase diagram of the positional-semantic model against 4-dimensional quadrature.
 
-The peer knows the loss at single points alone (`loss_grid.GaussHermite`, App. G.1).  From it: the Hessian at the start by
-central differences of step 3e-3 (9 points); omega_c by halving an interval of omega to 1e-6 from H_mm - H_ee (20
+The peer knows the loss at single points alone (`loss_grid.GaussHermite`, App. G.1).  From it: the Hessian at the start
+by central differences of step 3e-3 (9 points); omega_c by halving an interval of omega to 1e-6 from H_mm - H_ee (20
 halvings of 5 points); the phase at one (a, omega) by the Hessian and, at each of the two corners, the radial slope, the
 curvature across and the value (9 + 2 * 5 points).  Below a = 0.8 a positional minimum may sit elsewhere on the rim, for
 which these do not look.  One pixel costs the peer the same as any other: a few are timed and extrapolated.

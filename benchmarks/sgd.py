@@ -1,24 +1,20 @@
-"""Reduced SGD against the d-dimensional one, in one run, as ratios.  `python benchmarks/sgd.py`.
+"""Reduced SGD against the d-dimensional one.
 
 Three peers at d = 1000, one replica at a time: `torch autograd` is the loop as one writes it first (X = randn(L, d),
 loss.backward(), w -= lr grad, renormalise; float32, the default), `numpy by hand` one written for this one model with
-its gradient (the fastest honest one), `plain_sgd` the package's d-dimensional SGD for any model.  All times are
-wall-clock; every figure is the best of several repetitions, the peers and ourselves taken in turn so that a noisy
-machine disturbs both.  The replicas are shared evenly by `--workers` threads.  torch is optional:
-`pip install torch==2.13.0`.
+its gradient (the fastest honest one), `plain_sgd` the package's d-dimensional SGD for any model.  The replicas are
+shared evenly by the threads.  torch is optional: `pip install torch==2.13.0`.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
-import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from benchmarks.comparison import Growth, Row, Section, best
 from sie_sym.fields import Fields, fields_of
 from sie_sym.functions import He, token
 from sie_sym.model import linear_attention
@@ -77,61 +73,73 @@ def reduced(fields: Fields, dimension: float, steps: int, runs: int, engine: Eng
     run_sgd(fields, settings, engine, workers)
 
 
-def best(tasks: dict[str, tuple[Callable[[], object], int]], repetitions: int) -> dict[str, float]:
-    """Seconds a replica-step of each task (its function, its number of replica-steps)."""
-    times = dict.fromkeys(tasks, np.inf)
-    for _ in range(repetitions):
-        for name, (task, size) in tasks.items():
-            begin = time.perf_counter()
-            task()
-            times[name] = min(times[name], (time.perf_counter() - begin) / size)
-    return times
+WORKERS, STEPS, RUNS = 2, 200, 8192
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--runs", type=int, default=8192)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repetitions", type=int, default=7)
-    given = parser.parse_args()
-    fields, size = example(), given.steps * given.runs
-    settings = SGDSettings(1000, RATE, PLAIN_STEPS, 1, seed=1, record=2)
-    tasks: dict[str, tuple[Callable[[], object], int]] = {
-        "numpy by hand": (lambda: plain(1000, PLAIN_STEPS), PLAIN_STEPS),
-        "plain_sgd": (lambda: plain_sgd(fields, settings), PLAIN_STEPS),
+def section(quick: bool) -> Section:
+    fields, workers = example(), WORKERS
+    steps, runs, plain_steps, repeat = (20, 512, 20, 1) if quick else (STEPS, RUNS, PLAIN_STEPS, 9)
+    settings = SGDSettings(1000, RATE, plain_steps, 1, seed=1, record=2)
+    tasks: dict[str, Callable[[], Any]] = {
+        "a loop in numpy, by hand": lambda: plain(1000, plain_steps),
+        "plain_sgd, any model": lambda: plain_sgd(fields, settings),
     }
+    remarks = []
     try:
         by_torch = torch_loop()
     except ImportError:
-        print("torch is not installed: its loop is left out (pip install torch==2.13.0)", file=sys.stderr)
+        remarks.append("torch is not installed: its loop is left out (pip install torch==2.13.0).")
     else:
-        tasks["torch autograd"] = (lambda: by_torch(1000, PLAIN_STEPS), PLAIN_STEPS)
+        tasks["a loop in torch, autograd"] = lambda: by_torch(1000, plain_steps)
     peers = list(tasks)
     engines: list[Engine] = ["numpy"]
     try:
         import numba  # noqa: F401
     except ImportError:
-        print("numba is not installed: its engine is left out (pip install 'sie-sym[fast]')", file=sys.stderr)
+        remarks.append("numba is not installed: its engine is left out (pip install 'sie-sym[fast]').")
     else:
         engines.append("numba")
         reduced(fields, 1000, 1, 1, "numba", 1)  # compile
     for engine in engines:
-        for dimension in (10**3, 10**9):
-            tasks[f"{engine}, d = {dimension:.0e}"] = (
-                lambda engine=engine, dimension=dimension: reduced(  # type: ignore[misc]
-                    fields, dimension, given.steps, given.runs, engine, given.workers
-                ),
-                size,
-            )
-    times = best(tasks, given.repetitions)
-    report: dict[str, float] = {f"{name}: us a replica-step": 1e6 * value for name, value in times.items()}
+        tasks[engine] = lambda engine=engine: reduced(fields, 1000, steps, runs, engine, workers)  # type: ignore[misc]
+    found = best(tasks, repeat)
+    targets = {"numpy": 1000, "numba": 4000}
+    rows = []
     for engine in engines:
-        ours = times[f"{engine}, d = 1e+03"]
-        report |= {f"{engine}: times faster than {peer}": times[peer] / ours for peer in peers}
-        report[f"{engine}: cost at d = 1e9 over d = 1e3"] = times[f"{engine}, d = 1e+09"] / ours
-    print(json.dumps({name: round(value, 4) for name, value in report.items()}, indent=1))
+        ours = found[engine].seconds / (steps * runs)
+        rows += [
+            Row(f"a step of a replica, {engine} engine", peer, ours, found[peer].seconds / plain_steps,
+                target=targets[engine] if peer.startswith("a loop") else None)
+            for peer in peers
+        ]  # fmt: skip
+    return Section(
+        "SGD",
+        f"One step of one replica, g = He_2(z1) + He_2(z2), linear attention, C = (1, 1/2), d = 1000: the chain of the "
+        f"overlaps, exact in law, {runs} replicas on {workers} threads, against loops over w in R^d.",
+        tuple(rows),
+        growths(quick, fields, engines[-1]),
+        tuple(remarks),
+    )
 
 
-if __name__ == "__main__":
-    main()
+def growths(quick: bool, fields: Fields, engine: Engine) -> tuple[Growth, ...]:
+    """Seconds as the replicas and the dimension grow, by the fastest engine there is."""
+    counts = (256, 1024) if quick else (512, 2048, 8192, 32768)
+    dimensions = (10**3, 10**9) if quick else (10**3, 10**6, 10**9, 10**12)
+    steps = 10 if quick else 100
+    in_counts: dict[str, Callable[[], Any]] = {
+        str(n): lambda n=n: reduced(fields, 1000, steps, n, engine, WORKERS)  # type: ignore[misc]
+        for n in counts
+    }
+    in_dimension: dict[str, Callable[[], Any]] = {
+        str(d): lambda d=d: reduced(fields, d, steps, 1024, engine, WORKERS)  # type: ignore[misc]
+        for d in dimensions
+    }
+    repeat = 1 if quick else 5
+    return tuple(
+        Growth(task, size, sizes, tuple(one.seconds for one in best(tasks, repeat).values()))
+        for task, size, sizes, tasks in (
+            (f"{steps} steps of SGD, {engine} engine", "replicas", counts, in_counts),
+            (f"{steps} steps of 1024 replicas, {engine} engine", "dimension d", dimensions, in_dimension),
+        )
+    )
