@@ -17,8 +17,8 @@ from sie_sym.hermite import inner_product
 from sie_sym.integral import Integral
 from sie_sym.linear_forms import Direction
 from sie_sym.polynomial import Polynomial
+from sie_sym.smoothed import Smoothed
 from sie_sym.symmetry import orthogonal_tensors
-from sie_sym.tilted import Smoothed
 from sie_sym.transform import (
     CoupledTransform,
     Point,

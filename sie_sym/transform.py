@@ -23,7 +23,7 @@ from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, multip
 from sie_sym.integral import Integral
 from sie_sym.linear_forms import Direction
 from sie_sym.polynomial import Polynomial
-from sie_sym.tilted import Smoothed
+from sie_sym.smoothed import Smoothed
 
 TENSOR_BUDGET = 200_000
 """The largest number of entries of one Hermite tensor that is written out."""

@@ -30,8 +30,8 @@ from sie_sym.integral import Integral
 from sie_sym.linear_forms import Direction, as_ridge, dot, has_tokens, unroll, written_out
 from sie_sym.normal_form import factored, vanishes_on_null_set
 from sie_sym.polynomial import Polynomial, expanded_size, is_polynomial
+from sie_sym.smoothed import Smoothed
 from sie_sym.target import tokens_of
-from sie_sym.tilted import Smoothed
 from sie_sym.transform import (
     CoupledTransform,
     Point,

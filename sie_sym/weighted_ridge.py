@@ -20,7 +20,7 @@ import sympy as sp
 
 from sie_sym.errors import TruncationError
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, order
-from sie_sym.tilted import Smoothed
+from sie_sym.smoothed import Smoothed
 from sie_sym.transform import TENSOR_BUDGET, Point, PolynomialTransform, RidgeTransform, Transform
 
 

@@ -13,7 +13,7 @@ from sie_sym.errors import TruncationError
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, token
 from sie_sym.hermite import multi_indices, sparse
 from sie_sym.parseval import function_of, second_moment
-from sie_sym.tilted import Smoothed
+from sie_sym.smoothed import Smoothed
 from sie_sym.transform import CoupledTransform
 from sie_sym.weierstrass import weierstrass_transform
 from sie_sym.weighted_ridge import WeightedRidgeTransform
