@@ -154,7 +154,7 @@ def _he(alpha: tuple[int, int], points: Array) -> Array:
 DRAWS = np.random.default_rng(20250602).standard_normal((2, 100_000))
 
 
-def _agree(what: str, closed: sp.Expr, grid: float, sample: tuple[float, float], scale: float) -> None:
+def _agree(what: str, closed: sp.Expr, grid: float, sample: tuple[float, float] | None, scale: float) -> None:
     """Closed form, quadrature and Monte Carlo; the closed form at several precisions."""
     if evidence_of([closed]) is Evidence.EXACT:
         balls = [enclose(closed, bits) for bits in (53, 113, 300)]
@@ -162,6 +162,8 @@ def _agree(what: str, closed: sp.Expr, grid: float, sample: tuple[float, float],
         assert balls[1].overlaps(balls[2]), f"{what}: {balls}"
     found = measure(closed)
     assert abs(found.value - grid) <= found.error + 1e-9 * scale, f"{what}: closed {found}, quadrature {grid}"
+    if sample is None:
+        return
     mean, error = sample
     assert abs(found.value - mean) <= 6 * error + found.error + 1e-9, f"{what}: closed {found}, sampled {sample}"
 
@@ -183,14 +185,16 @@ class Case:
         points, weights = split_grid(self.function.kinks)
         values, drawn = (numeric([at], 2)(p)[0] for p in (points, DRAWS))
         size = float(weights @ values**2)
+        # The square of an exponential has so heavy a tail that 10^5 draws know neither its mean nor their own error.
+        square = None if at.has(sp.exp) else mean_and_error(drawn**2)
         for alpha in self.alphas:
             scale = math.sqrt((size + 1) * math.factorial(alpha[0]) * math.factorial(alpha[1]))
             closed = transform.coefficient(sparse(alpha)).subs(W, self.w)
             sample = mean_and_error(drawn * _he(alpha, DRAWS))
             grid = float(weights @ (values * _he(alpha, points)))
             _agree(f"seed {self.seed}: C_{alpha} of {at}", closed, grid, sample, scale)
-        _agree(f"seed {self.seed}: mean square of {at}", second_moment(weierstrass_transform(at)),
-               size, mean_and_error(drawn**2), size + 1)  # fmt: skip
+        square_of = f"seed {self.seed}: mean square of {at}"
+        _agree(square_of, second_moment(weierstrass_transform(at)), size, square, size + 1)
         return len(self.alphas) + 1
 
     def stein(self) -> int:
