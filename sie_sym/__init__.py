@@ -46,6 +46,7 @@ _HOMES = {
     "gain": "Gain",
     "untied": "tied_loss untied_loss",
     "recovery": "recovery_times",
+    "scaling": "HittingTime Law ScalingFit hitting_time",
     "fields": "fields_of",
     "sgd": "SGDResult SGDSettings plain_sgd run_sgd",
     "sweep": "dask_executor read_rows run_sweep",
