@@ -21,12 +21,15 @@ from sie_sym.quadrature import (
     total_degree,
     uniform_grid,
 )
+from sie_sym.random_shifts import has_kinks
 from sie_sym.spectral import Parity, SpectralExpansion, hermite_coefficients
 
 _RUNGS = {1: (160, 320, 640, 1280), 2: (120, 192, 320, 512)}
 """Nodes a token of the finer of two grids, tried in turn."""
 _RANGE = 10.4
 """sqrt(density) at 10.4 is 1e-12: so much of a coefficient is cut off, and the shorter range makes the step finer."""
+KINKED_NODES = {1: 1600, 2: 256}
+"""Nodes a token of each of the grids for a function with kinks."""
 _GOAL = 1e-10
 """The error of a coefficient, relative to the norm, that ends the search for a rung."""
 
@@ -99,7 +102,8 @@ def smooth_coefficients(function: NumericFunction, tokens: int, order: int) -> S
         if found.error > last / 8:
             break  # kinks: more nodes do not pay
         last = found.error
-    return hermite_coefficients(function, tokens, order, parity=parity_of(function, tokens))
+    kinked = KINKED_NODES[tokens] if tokens in KINKED_NODES and has_kinks(function, tokens) else None
+    return hermite_coefficients(function, tokens, order, nodes=kinked, parity=parity_of(function, tokens))
 
 
 def _by_two_grids(function: NumericFunction, tokens: int, order: int, nodes: int) -> SpectralExpansion | None:
@@ -176,4 +180,4 @@ def parity_of(function: NumericFunction, tokens: int) -> Parity | None:
     return "even" if np.abs(here - there).max() <= limit else "odd"
 
 
-__all__ = ["HermiteGrid", "hermite_grid", "parity_of", "smooth_coefficients"]
+__all__ = ["KINKED_NODES", "HermiteGrid", "hermite_grid", "parity_of", "smooth_coefficients"]

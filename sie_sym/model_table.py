@@ -9,30 +9,31 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sie_sym.errors import DomainError
+from sie_sym.hermite_grid import KINKED_NODES
 from sie_sym.quadrature import (
     DEFAULT_NODES,
     MEMORY_LIMIT,
     Array,
     NumericFunction,
-    density,
     grid_range,
-    normalised_hermite,
     refuse_memory,
     total_degree,
-    uniform_grid,
 )
+from sie_sym.random_shifts import SHIFTS, half_width, has_kinks, random_offsets, ranges
+from sie_sym.shifted_coefficients import MeanCoefficients, ModelGrid, ShiftedCoefficients
 
 _DEFAULT_ORDER = {1: 80, 2: 80, 3: 30, 4: 10, 5: 6}
 _FINEST = {1: 1600, 2: 512}
-_GOAL = 1e-8
-"""The error of the coefficients, relative to the norm of phi, below which more nodes are not tried."""
+_GOAL, _SMOOTH = 1e-8, 1e-9
+"""The errors of the coefficients, relative to the norm of phi, below which more nodes are not tried, and below which
+kinks are not looked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,8 @@ class ModelTable:
 
     The columns of `rotation` (L, L) are the directions along, then across the encoding, those of `frame` (r, rank) the
     directions of p in eps.  `rows` yields the coefficients node by node, those of one degree in successive columns; the
-    last `checks` rows are differences between two grids of quadrature.  `norm2` and `tail` are the Chebyshev series of
+    last `checks` rows are differences between two grids of quadrature, or if phi has `kinks` those of each of the grids
+    from their mean.  `norm2` and `tail` are the Chebyshev series of
     E|phi(Z + e)|^2 and of its part beyond `order`, `norm_error` is their error.  `sizes[k]` is the largest
     |C_k(phi(. + e))|, `error` estimates the largest error of such a vector relative to the norm of phi.
     """
@@ -51,7 +53,7 @@ class ModelTable:
     frame: Array
     order: int
     outputs: int
-    rows: Sequence[Array] | ShiftedCoefficients
+    rows: Sequence[Array] | ShiftedCoefficients | MeanCoefficients
     checks: int
     layout: Layout
     norm2: Array
@@ -59,6 +61,7 @@ class ModelTable:
     norm_error: float
     sizes: Array
     error: float
+    kinks: bool
 
     def overlaps(self, coefficients: Array) -> tuple[Array, Array]:
         r"""The Chebyshev series of a_k(e) = sum_{|b|=k} C_b(g).C_b(phi(. + e))/b!, shape (n, *nodes, order + 1).
@@ -69,7 +72,7 @@ class ModelTable:
         found = self.layout.products(self.layout.row(coefficients), self.rows)
         count = found.shape[1] - self.checks
         series = self.layout.series(found[:, :count], 1, odd=True)
-        errors = 2 * np.abs(found[:, count:]).max(axis=1)
+        errors = _errors(found[:, count:], self.kinks)
         return series, errors + remainder(series, len(self.layout.nodes))[:, None]
 
 
@@ -143,59 +146,15 @@ def _transform(number: int) -> Array:
     return np.asarray(scale[:, None] * np.cos(n[:, None] * np.pi * (n + 0.5) / number))
 
 
-@dataclass(frozen=True, eq=False)
-class ShiftedCoefficients:
-    """C_beta(phi(. + e)) at a tensor grid of shifts, computed whenever they are iterated over.
-
-    `values` (x_1, ..., x_r, k, j_{r+1}, ..., j_L) are those of phi, already integrated over the unshifted coordinates;
-    `weights`, (order + 1, shifts, x_i), are those of the shifted ones.  `norm2` is E|phi(. + e)|^2; `checks` are rows
-    that come after the others.
-    """
-
-    values: Array
-    weights: tuple[Array, ...]
-    columns: NDArray[np.int64]
-    norm2: Array
-    checks: Array | None = None
-
-    @property
-    def floats(self) -> int:
-        """The size of all rows together."""
-        return math.prod((int(w.shape[1]) for w in self.weights), start=len(self.columns))
-
-    def some(self, places: Sequence[slice]) -> ShiftedCoefficients:
-        """Those at some of the shifts."""
-        chosen = tuple(w[:, place] for w, place in zip(self.weights, places, strict=True))
-        return replace(self, weights=chosen, norm2=self.norm2[tuple(places)])
-
-    def __iter__(self) -> Iterator[Array]:
-        """Arrays (shifts, columns), together in the order of the grid of shifts."""
-        if self.weights:
-            yield from self._visit(self.values, 0)
-        else:
-            yield self.values.reshape(1, -1)[:, self.columns]
-        if self.checks is not None:
-            yield self.checks
-
-    def _visit(self, part: Array, axis: int) -> Iterator[Array]:
-        weight = self.weights[axis]
-        if axis + 1 == len(self.weights):
-            moved = np.moveaxis(np.tensordot(part, weight, axes=(0, 2)), -1, 0)
-            yield moved.reshape(len(moved), -1)[:, self.columns]
-            return
-        for i in range(weight.shape[1]):
-            yield from self._visit(np.tensordot(part, weight[:, i], axes=(0, 1)), axis + 1)
-
-
 def model_table(
     model: NumericFunction, encoding: ArrayLike, *, order: int | None = None, nodes: int | None = None
 ) -> ModelTable:
     r"""The table of a numeric phi: (L, N) -> (k, N) with encoding C of shape (L, r), r = 0 without encoding.
 
     `order` (default 80 for L <= 2, then 30, 10, 6) truncates the sum over k; `nodes` is the number of nodes a token, by
-    default doubled for L <= 2 while that makes phi more accurate.  Tables beyond `MEMORY_LIMIT` are computed anew
-    whenever they are used.  Raises `DomainError` where phi is not finite, `TruncationError` when its values would not
-    fit into memory.
+    default doubled for L <= 2 while that makes phi more accurate; a phi with kinks is averaged over grids at random
+    places (`random_shifts`).  Tables beyond `MEMORY_LIMIT` are computed anew whenever they are used.  Raises
+    `DomainError` where phi is not finite, `TruncationError` when its values would not fit into memory.
 
     >>> table = model_table(lambda z: z[:1] ** 2, [[1.0]], order=4)
     >>> float(table.sizes[2].round(9)), abs(table.norm2.round(9)[:5])     # He_2, and E (z + p)^4 = 3 + 6 p^2 + p^4
@@ -214,48 +173,82 @@ def model_table(
 
     count = nodes or DEFAULT_NODES[tokens]
     best = _on_nodes(rotated, C, U, sigma[:rank], frame, K, count)
+    if best.error > _SMOOTH and has_kinks(rotated, tokens):
+        return _on_nodes(rotated, C, U, sigma[:rank], frame, K, nodes or KINKED_NODES.get(tokens, count), kinks=True)
     while nodes is None and tokens <= 2 and best.error > _GOAL and count < _FINEST[tokens]:
         count *= 2
         finer = _on_nodes(rotated, C, U, sigma[:rank], frame, K, count)
         if finer.error > best.error / 8:
-            break  # kinks: more nodes do not pay
+            break  # more nodes do not pay
         best = finer
     return best
 
 
+def _errors(checks: Array, kinks: bool) -> Array:
+    """The largest error at a few of the shifts (axis 1; those of one grid, then of the next) from differences."""
+    if not kinks:
+        return np.asarray(2 * np.abs(checks).max(axis=1))
+    by_grid = checks.reshape(len(checks), SHIFTS, -1, *checks.shape[2:])
+    return np.asarray(half_width(np.moveaxis(by_grid, 1, 0)).max(axis=1))
+
+
 def _on_nodes(
-    phi: NumericFunction, C: Array, U: Array, sigma: Array, frame: Array, order: int, count: int
+    phi: NumericFunction, C: Array, U: Array, sigma: Array, frame: Array, order: int, count: int, kinks: bool = False
 ) -> ModelTable:
-    """The table from a grid of `count` nodes a token, its errors from another one at a few of the shifts."""
+    """The table from a grid of `count` nodes a token, its errors from another one at a few of the shifts.
+
+    With `kinks` it is the mean over grids at random places, and the errors are what they scatter.
+    """
     tokens, rank = len(C), len(sigma)
     outputs = len(phi(np.zeros((tokens, 1))))
     size = outputs * (order + 1) ** tokens
     refuse_memory(4 * size, f"{size} coefficients ({tokens} tokens to order {order})", "lower the order")
-    half_width = grid_range(count, order)
-    step = 2 * half_width / count
-    fine = _Grid.of(phi, tokens, order, half_width, step, 0.5, sigma)
+    reach = grid_range(count, order)
+    step = 2 * reach / count
+
+    def grid(relative: float, coarser: float, offsets: tuple[float, ...]) -> ModelGrid:
+        return ModelGrid.of(phi, tokens, order, relative * reach, coarser * step, offsets, sigma)
+
+    if kinks:
+        grids = [grid(r, 1.0, o) for r, o in zip(ranges(), random_offsets(tokens, 2), strict=True)]
+        points = np.random.default_rng(2).standard_normal((tokens, 64))
+        even = bool(np.allclose(phi(points), phi(-points), rtol=1e-14, atol=0))
+    else:
+        grids = [grid(1.0, 1.0, (0.5,) * tokens)]
+        even = grids[0].even
     probe = np.random.default_rng(3).standard_normal((1, outputs, *[order + 1] * tokens))
-    number = 2 * math.ceil(11 + 5 * max(sigma, default=0.0))
+    number, last = 2 * math.ceil(11 + 5 * max(sigma, default=0.0)), math.inf
     while True:
-        layout = Layout.of((number,) * rank, fine.even, tokens, outputs, order)
+        layout = Layout.of((number,) * rank, even, tokens, outputs, order)
         columns, starts = layout.columns, layout.starts
         points = np.cos(np.pi * (np.arange(number) + 0.5) / number)
         shifts = [s * points for s in sigma]
         if layout.even:
             shifts[0] = shifts[0][: number // 2]
-        found = fine.shifted(shifts, columns)
+        each = [one.shifted(shifts, columns) for one in grids]
+        found = MeanCoefficients(tuple(each)) if kinks else each[0]
         rows = list(found) if 8 * found.floats <= MEMORY_LIMIT else found
         series = layout.series(layout.products(layout.row(probe), rows), 1, odd=True)
-        if float(remainder(series, rank)[0]) < 1e-13 * float(np.abs(series).max()) or number > 200:
+        left = float(remainder(series, rank)[0])
+        # the error of a kink jumps from node to node: more of them would interpolate it, and make derivatives worse
+        if left < 1e-13 * float(np.abs(series).max()) or number > 200 or (kinks and left > last / 8):
             break
-        number *= 2
+        number, last = 2 * number, left
     squares = np.concatenate([np.add.reduceat(part**2, starts, axis=1) for part in rows])
     norm2 = found.norm2.ravel()
-    # a second grid, of other step and range, at a few of the shifts
-    coarse = _Grid.of(phi, tokens, order, 0.97 * half_width, 1.07 * step, 0.0, sigma)
     few = [slice(None, None, max(1, len(s) // 4)) for s in shifts]
-    here, there = found.some(few), coarse.shifted([s[place] for s, place in zip(shifts, few, strict=True)], columns)
-    checks = np.concatenate([a - b for a, b in zip(here, there, strict=True)])
+    here = [one.some(few) for one in each]
+    if kinks:
+        blocks = np.stack([np.concatenate(list(one)) for one in here])
+        checks = np.concatenate(blocks - blocks.mean(axis=0))
+        norms = np.stack([one.norm2.ravel() for one in each])
+        norm_error = float(half_width(norms - norm2).max())
+    else:
+        # a second grid, of other step and range, at a few of the shifts
+        coarse = grid(0.97, 1.07, (0.0,) * tokens)
+        there = coarse.shifted([s[place] for s, place in zip(shifts, few, strict=True)], columns)
+        checks = np.concatenate([a - b for a, b in zip(here[0], there, strict=True)])
+        norm_error = 2 * float(np.abs(here[0].norm2 - there.norm2).max())
     worst = float(np.add.reduceat(checks**2, starts, axis=1).max())
     if isinstance(rows, list):
         rows[-1] = np.concatenate([rows[-1], checks])
@@ -272,9 +265,10 @@ def _on_nodes(
         layout,
         layout.series(norm2, 0),
         layout.series(norm2 - squares.sum(axis=1), 0),
-        2 * float(np.abs(here.norm2 - there.norm2).max()) + 1e-14 * float(norm2.max()),
+        norm_error + 1e-14 * float(norm2.max()),
         np.sqrt(squares.max(axis=0)),
         2 * math.sqrt(worst / float(norm2.max())) if worst else 0.0,
+        kinks,
     )
 
 
@@ -285,52 +279,6 @@ def remainder(series: Array, rank: int) -> Array:
         ends = np.moveaxis(series, 1 + axis, 1)[:, -2:]
         np.maximum(largest, np.abs(ends).reshape(len(series), -1).max(axis=1), out=largest)
     return largest
-
-
-@dataclass(frozen=True, eq=False)
-class _Grid:
-    """phi on a grid wide enough for all shifts: integrated over the unshifted coordinates, as `ShiftedCoefficients`."""
-
-    values: Array
-    square: Array
-    moving: tuple[Array, ...]
-    order: int
-    step: float
-    even: bool
-
-    @classmethod
-    def of(
-        cls, phi: NumericFunction, tokens: int, order: int, half_width: float, step: float, offset: float, sigma: Array
-    ) -> _Grid:
-        """phi is evaluated once; `even` says that phi(-z) = phi(z) on the grid, up to rounding."""
-        rank = len(sigma)
-        fixed = uniform_grid(half_width, step, offset)
-        weights = normalised_hermite(order, fixed, step * density(fixed))
-        moving = tuple(uniform_grid(half_width + float(s), step, offset) for s in sigma)
-        axes = [*moving, *[fixed] * (tokens - rank)]
-        size = math.prod(len(x) for x in axes)
-        outputs = len(phi(np.zeros((tokens, 1))))
-        refuse_memory(4 * outputs * size, f"the model on {size} grid nodes", "pass fewer nodes")
-        points = np.array(np.meshgrid(*axes, indexing="ij")).reshape(tokens, -1)
-        values = np.asarray(phi(points), dtype=float)
-        if not np.isfinite(values).all():
-            raise DomainError("the model is not finite everywhere on the grid: it must be defined on all of R^L")
-        even = float(np.abs(values - values[:, ::-1]).max()) < 1e-14 * float(np.abs(values).max())
-        square = np.einsum("kn,kn->n", values, values).reshape([len(x) for x in axes])
-        values = np.moveaxis(values.reshape(outputs, *square.shape), 0, rank)
-        for _ in range(tokens - rank):
-            values = np.tensordot(values, weights, axes=(rank + 1, 1))
-            square = square @ weights[0]
-        return cls(values, square, moving, order, step, even)
-
-    def shifted(self, shifts: Sequence[Array], columns: NDArray[np.int64]) -> ShiftedCoefficients:
-        """The coefficients at a tensor grid of shifts of the first coordinates."""
-        distances = [x - s[:, None] for x, s in zip(self.moving, shifts, strict=True)]
-        weights = tuple(normalised_hermite(self.order, x, self.step * density(x)) for x in distances)
-        norm2 = self.square
-        for weight in weights:
-            norm2 = np.tensordot(norm2, weight[0], axes=(0, 1))
-        return ShiftedCoefficients(self.values, weights, columns, norm2)
 
 
 __all__ = ["Layout", "ModelTable", "ShiftedCoefficients", "model_table"]

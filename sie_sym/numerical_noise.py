@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError, NoClosedForm, SieSymError
 from sie_sym.evidence import Evidence
-from sie_sym.functions import relu, token
+from sie_sym.functions import token
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.gradient_noise import GradientNoise, gradient_noise
 from sie_sym.linear_forms import written_out
@@ -33,8 +33,6 @@ from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss
 from sie_sym.quadrature import DEFAULT_NODES, Array
 from sie_sym.spectral_loss import SpectralLoss
 from sie_sym.target import Target
-
-_KINKED = (sp.Abs, sp.sign, sp.Heaviside, sp.Max, sp.Min, sp.Piecewise, relu)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,21 +92,7 @@ def tabulated_noise(target: Target, model: Model, order: int | None = None) -> N
 
     degree = polynomial_degree(target)
     degree = None if degree is None else 2 * degree
-    if not any(component.has(*_KINKED) for component in (*goals, *phis)):
-        return NumericalNoise(model.statistics, table_of(left, right, model, degree, order))
-    # A jump of the slopes leaves an error O(step) of one sign, which grids of nearly the same step share: halve it.
-    nodes = DEFAULT_NODES[model.tokens] * (4 if model.tokens <= 2 else 1)
-    coarse, table = (table_of(left, right, model, degree, order, n) for n in (nodes // 2, nodes))
-    error = table.overlap_error + 2 * _gap(coarse.overlap, table.overlap)
-    return NumericalNoise(model.statistics, replace(table, overlap_error=error))
-
-
-def _gap(one: Array, other: Array) -> Array:
-    """A bound on the difference of two Chebyshev series on [-1, 1]^r, one for each entry of the last axis."""
-    difference = np.zeros(np.maximum(one.shape, other.shape))
-    difference[tuple(map(slice, one.shape))] += one
-    difference[tuple(map(slice, other.shape))] -= other
-    return np.asarray(np.abs(difference).reshape(-1, difference.shape[-1]).sum(axis=0))
+    return NumericalNoise(model.statistics, table_of(left, right, model, degree, order))
 
 
 def noise_function(loss: PopulationLoss, order: int = DEFAULT_ORDER) -> GradientNoise | NumericalNoise:

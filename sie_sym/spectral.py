@@ -3,8 +3,8 @@ r"""Hermite coefficients and Gaussian expectations of numeric functions, in floa
 For functions without closed form, softmax attention above all (theory section 2).  On smooth functions the
 trapezoidal rule on a uniform grid converges faster than any power of the step, and faster than Gauss-Hermite
 rules, whose nodes are too far apart where softmax varies: on L = 2 softmax 100 nodes a token give 4e-13.
-Kinks and jumps make it O(step^2) and O(step): the error estimate then says so; `weierstrass` has closed
-forms.
+Kinks and jumps make it O(step^2) and O(step): the answer is then the mean over grids at random places, with a
+confidence interval (`random_shifts`); `weierstrass` has closed forms.
 
 Up to 5 tokens the grid is a tensor product, streamed slice by slice; two or three grids of different step,
 offset and range give the error estimate.  From 6 tokens on it is scrambled Sobol points, and a confidence
@@ -39,12 +39,16 @@ from sie_sym.quadrature import (
     total_degree,
     uniform_grid,
 )
+from sie_sym.random_shifts import half_width as confidence
+from sie_sym.random_shifts import has_kinks, random_offsets, ranges
 
 Parity = Literal["even", "odd"]
 """The behaviour of a function under z -> -z."""
 _BLOCK = 2**21
 """Function values evaluated at once (16 MB; numpy functions need a few times that for temporaries)."""
 _SCRAMBLINGS = 16
+_SMOOTH = 1e-10
+"""Grids that differ by less, relative to the norm, saw no kink."""
 _STUDENT = 4.0728
 """99.9% two-sided quantile of Student's t with 15 degrees of freedom."""
 
@@ -141,9 +145,9 @@ def hermite_coefficients(
     `nodes` a token (tensor grids, up to 5 tokens) or points a scrambling (6 tokens and more; `seed` chooses
     them) replace the defaults; `outputs` = k is checked if given.  `parity` promises h(-z) = h(z) or -h(z)
     and halves the work (spot-checked).  The error estimate is twice the largest difference between grids, or
-    a 99.9% confidence half-width.  Raises `DomainError` where h is not finite, not of the promised shape or
-    parity, or visibly not square-integrable; `TruncationError` if more memory than `MEMORY_LIMIT` were
-    needed.
+    a 99.9% confidence half-width (functions with kinks, and from 6 tokens on).  Raises `DomainError` where h
+    is not finite, not of the promised shape or parity, or visibly not square-integrable; `TruncationError` if
+    more memory than `MEMORY_LIMIT` were needed.
 
     >>> h = hermite_coefficients(lambda z: z[:1] ** 2 * z[1:], 2, 4)
     >>> h.coefficient((2, 1)).round(10), round(h.norm2, 10), h.error < 1e-13
@@ -159,7 +163,9 @@ def hermite_coefficients(
     count = nodes or DEFAULT_NODES[tokens]
     half_width = grid_range(count, order)
     results = [
-        _on_grid(function, tokens, order, reach * half_width, coarser * 2 * half_width / count, offset, parity)
+        _on_grid(
+            function, tokens, order, reach * half_width, coarser * 2 * half_width / count, (offset,) * tokens, parity
+        )
         for coarser, reach, offset in GRIDS[: 3 if tokens <= 2 else 2]
     ]
     value, norm2, inner = results[0]
@@ -170,9 +176,35 @@ def hermite_coefficients(
         )
     spread = np.max([np.abs(other[0] - value) for other in results[1:]], axis=0)
     rounding = 8 * np.finfo(float).eps * math.sqrt(norm2)
+    if spread.max() > _SMOOTH * math.sqrt(norm2) and has_kinks(function, tokens):
+        return _by_random_shifts(function, tokens, order, half_width, count, parity, rounding)
     norm2_error = 2 * max(abs(other[1] - norm2) for other in results[1:]) + rounding * math.sqrt(norm2)
     method = f"{len(results)} uniform grids of about {count} nodes a token"
     return SpectralExpansion(value, 2 * largest_by_degree(spread) + rounding, norm2, norm2_error, method)
+
+
+def _by_random_shifts(
+    function: NumericFunction,
+    tokens: int,
+    order: int,
+    half_width: float,
+    count: int,
+    parity: Parity | None,
+    rounding: float,
+) -> SpectralExpansion:
+    """The mean over grids of `count` nodes a token at random places."""
+    results = [
+        _on_grid(function, tokens, order, reach * half_width, 2 * half_width / count, offsets, None)
+        for reach, offsets in zip(ranges(), random_offsets(tokens, 1), strict=True)
+    ]
+    values, norms = np.stack([r[0] for r in results]), np.array([r[1] for r in results])
+    if parity is not None:
+        values[:, :, total_degree(tokens, order) % 2 == (parity == "even")] = 0.0
+    value, norm2 = values.mean(axis=0), float(norms.mean())
+    errors = largest_by_degree(confidence(values - value)) + rounding
+    norm2_error = float(confidence(norms - norm2)) + rounding * math.sqrt(norm2)
+    method = f"{len(results)} uniform grids of {count} nodes a token at random places, 99.9% confidence"
+    return SpectralExpansion(value, errors, norm2, norm2_error, method)
 
 
 def _on_grid(
@@ -181,26 +213,27 @@ def _on_grid(
     order: int,
     half_width: float,
     step: float,
-    offset: float,
+    offsets: tuple[float, ...],
     parity: Parity | None,
 ) -> tuple[Array, float, float]:
     """Coefficients, E|h|^2, and the part of E|h|^2 from the inner 85% of the range, on one tensor grid."""
-    x = uniform_grid(half_width, step, offset)
-    weights = normalised_hermite(order, x, step * density(x))
-    inner = np.where(np.abs(x) <= 0.85 * half_width, weights[0], 0.0)
-    first, first_weights = x, weights
-    if parity is not None and offset in (0.0, 0.5):
+    axes = [uniform_grid(half_width, step, offset) for offset in offsets]
+    weights = [normalised_hermite(order, x, step * density(x)) for x in axes]
+    inner = [np.where(np.abs(x) <= 0.85 * half_width, w[0], 0.0) for x, w in zip(axes, weights, strict=True)]
+    first, first_weights = axes[0], weights[0]
+    if parity is not None and set(offsets) <= {0.0, 0.5}:
         # z -> -z maps the grid to itself: the half x_1 > 0 counts twice, the middle slice once
-        keep = x > -step / 4
-        first = x[keep]
-        first_weights = weights[:, keep] * np.where(first > step / 4, 2.0, 1.0)
+        keep = first > -step / 4
+        first = first[keep]
+        first_weights = first_weights[:, keep] * np.where(first > step / 4, 2.0, 1.0)
     else:
         parity = None
-    slice_size = len(x) ** (tokens - 1)
+    lengths = [len(x) for x in axes[1:]]
+    slice_size = math.prod(lengths)
     outputs = len(function(np.zeros((tokens, 1))))
     needed = 3 * slice_size * (outputs + tokens)
     refuse_memory(needed, f"one slice of {slice_size} nodes and {outputs} outputs", "pass fewer nodes")
-    rest = np.array(np.meshgrid(*[x] * (tokens - 1), indexing="ij")).reshape(tokens - 1, 1, slice_size)
+    rest = np.array(np.meshgrid(*axes[1:], indexing="ij")).reshape(tokens - 1, 1, slice_size)
     rows = max(1, _BLOCK // (slice_size * outputs))
     total = np.zeros((outputs, *[order + 1] * tokens))
     norm2 = inner2 = 0.0
@@ -211,12 +244,12 @@ def _on_grid(
         points = np.empty((tokens, len(here), slice_size))
         points[0] = here[:, None]
         points[1:] = rest
-        values = function(points.reshape(tokens, -1)).reshape(outputs, len(here), *[len(x)] * (tokens - 1))
+        values = function(points.reshape(tokens, -1)).reshape(outputs, len(here), *lengths)
         square = np.einsum("i...,i...->...", values, values)
         inner_square = square
-        for _ in range(tokens - 1):
-            square, inner_square = square @ weights[0], inner_square @ inner
-            values = np.tensordot(values, weights, axes=(2, 1))
+        for l in range(1, tokens):
+            square, inner_square = square @ weights[-l][0], inner_square @ inner[-l]
+            values = np.tensordot(values, weights[l], axes=(2, 1))
         norm2 += float(square @ first_weights[0, block])
         inner2 += float(inner_square @ (first_weights[0, block] * ratio[block]))
         total += np.moveaxis(np.tensordot(values, first_weights[:, block], axes=(1, 1)), -1, 1)
@@ -321,7 +354,7 @@ def shifted_expectation(
     number = nodes or DEFAULT_NODES[tokens]
     half_width = grid_range(number, 0)
     results = [
-        _transform_on_grid(function, shifts, reach * half_width, coarser * 2 * half_width / number, offset)
+        _transform_on_grid(function, shifts, reach * half_width, coarser * 2 * half_width / number, (offset,) * tokens)
         for coarser, reach, offset in GRIDS[: 3 if tokens <= 2 else 2]
     ]
     value = results[0]
@@ -329,15 +362,27 @@ def shifted_expectation(
     # Symmetric grids agree where the value is 0: what rounding leaves there is relative to E |h|, not to the value.
     sample = np.random.default_rng(seed).standard_normal((tokens, 256))
     size = max(float(np.abs(function(sample + e[:, None])).mean()) for e in shifts[[0, -1]])
-    error += 16 * np.finfo(float).eps * max(size, float(np.abs(value).max()))
-    return ShiftedExpectation(value, error, f"{len(results)} uniform grids of about {number} nodes a token")
+    rounding = 16 * np.finfo(float).eps * max(size, float(np.abs(value).max()))
+    method = f"{len(results)} uniform grids of about {number} nodes a token"
+    if error > _SMOOTH * size and has_kinks(lambda z: function(z + shifts[:1].T), tokens):
+        step = 2 * half_width / number
+        values = np.stack(
+            [
+                _transform_on_grid(function, shifts, reach * half_width, step, offsets)
+                for reach, offsets in zip(ranges(), random_offsets(tokens, 1), strict=True)
+            ]
+        )
+        value = values.mean(axis=0)
+        error = float(confidence(values - value).max())
+        method = f"{len(values)} uniform grids of {number} nodes a token at random places, 99.9% confidence"
+    return ShiftedExpectation(value, error + rounding, method)
 
 
 def _transform_on_grid(
-    function: NumericFunction, shifts: Array, half_width: float, step: float, offset: float
+    function: NumericFunction, shifts: Array, half_width: float, step: float, offsets: tuple[float, ...]
 ) -> Array:
     axes, weights = [], []
-    for column in shifts.T:
+    for column, offset in zip(shifts.T, offsets, strict=True):
         centre = step * round((column.max() + column.min()) / (2 * step))
         reach = half_width + float(np.abs(column - centre).max())
         x = uniform_grid(reach, step, offset) + centre
