@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -153,14 +152,3 @@ def test_refusals(attention):
         model_table(lambda z: z[:1], [[1.0]] * 5, order=40)
     with pytest.raises(DomainError, match="encoding of shape"):
         model_table(lambda z: z[:1], [1.0])
-
-
-def test_another_target_costs_about_a_millisecond(attention):
-    for target, degree in ((softmax_matrix, None), (products, 4)):
-        target_loss(target, attention, degree=degree)
-        best = math.inf
-        for _ in range(20):
-            start = time.process_time()
-            target_loss(target, attention, degree=degree).value(0.5, 0.3)
-            best = min(best, time.process_time() - start)
-        assert best < 6e-3  # about 0.6 ms on one quiet core
