@@ -26,12 +26,12 @@ from sie_sym.quadrature import (
     refuse_memory,
     total_degree,
 )
-from sie_sym.random_shifts import SHIFTS, half_width, has_kinks, random_offsets, ranges
+from sie_sym.random_shifts import SHIFTS, half_width, has_kinks, random_grids
 from sie_sym.shifted_coefficients import MeanCoefficients, ModelGrid, ShiftedCoefficients
 
 _DEFAULT_ORDER = {1: 80, 2: 80, 3: 30, 4: 10, 5: 6}
 _FINEST = {1: 1600, 2: 512}
-_GOAL, _SMOOTH = 1e-8, 1e-9
+_GOAL, _SMOOTH = 1e-8, 1e-11
 """The errors of the coefficients, relative to the norm of phi, below which more nodes are not tried, and below which
 kinks are not looked for."""
 
@@ -206,11 +206,11 @@ def _on_nodes(
     reach = grid_range(count, order)
     step = 2 * reach / count
 
-    def grid(relative: float, coarser: float, offsets: tuple[float, ...]) -> ModelGrid:
+    def grid(coarser: float, relative: float, offsets: tuple[float, ...]) -> ModelGrid:
         return ModelGrid.of(phi, tokens, order, relative * reach, coarser * step, offsets, sigma)
 
     if kinks:
-        grids = [grid(r, 1.0, o) for r, o in zip(ranges(), random_offsets(tokens, 2), strict=True)]
+        grids = [grid(*one) for one in random_grids(tokens, 2)]
         points = np.random.default_rng(2).standard_normal((tokens, 64))
         even = bool(np.allclose(phi(points), phi(-points), rtol=1e-14, atol=0))
     else:
@@ -245,7 +245,7 @@ def _on_nodes(
         norm_error = float(half_width(norms - norm2).max())
     else:
         # a second grid, of other step and range, at a few of the shifts
-        coarse = grid(0.97, 1.07, (0.0,) * tokens)
+        coarse = grid(1.07, 0.97, (0.0,) * tokens)
         there = coarse.shifted([s[place] for s, place in zip(shifts, few, strict=True)], columns)
         checks = np.concatenate([a - b for a, b in zip(here[0], there, strict=True)])
         norm_error = 2 * float(np.abs(here[0].norm2 - there.norm2).max())

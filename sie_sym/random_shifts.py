@@ -22,14 +22,17 @@ _POINTS, _REACH = 1024, 6.0
 _ROUNDING = 1e-11
 
 
-def random_offsets(tokens: int, seed: int) -> list[tuple[float, ...]]:
-    """The offset in steps of each grid along each axis."""
-    return [tuple(map(float, row)) for row in np.random.default_rng(seed).uniform(size=(SHIFTS, tokens))]
+def random_grids(tokens: int, seed: int) -> list[tuple[float, float, tuple[float, ...]]]:
+    """(step, range, offsets in steps along the axes) of each grid, relative to the finest and largest.
 
-
-def ranges() -> list[float]:
-    """The range of each grid relative to the largest: what lies beyond a range scatters too."""
-    return [1.0 - 0.03 * i / (SHIFTS - 1) for i in range(SHIFTS)]
+    Other ranges, because what lies beyond a range scatters too.  Other steps, because grids of one step scatter rarely,
+    but then far, where two jumps are a whole number of steps apart.
+    """
+    share = np.linspace(0, 1, SHIFTS)
+    offsets = np.random.default_rng(seed).uniform(size=(SHIFTS, tokens))
+    return [
+        (1 + 0.3 * float(s), 1 - 0.03 * float(s), tuple(map(float, row))) for s, row in zip(share, offsets, strict=True)
+    ]
 
 
 def half_width(deviations: Array) -> Array:
@@ -63,4 +66,4 @@ def has_kinks(function: NumericFunction, tokens: int) -> bool:
     return bool(((fine > _ROUNDING * size) & (coarse < 12 * fine)).any())
 
 
-__all__ = ["SHIFTS", "half_width", "has_kinks", "random_offsets", "ranges"]
+__all__ = ["SHIFTS", "half_width", "has_kinks", "random_grids"]

@@ -40,7 +40,7 @@ from sie_sym.quadrature import (
     uniform_grid,
 )
 from sie_sym.random_shifts import half_width as confidence
-from sie_sym.random_shifts import has_kinks, random_offsets, ranges
+from sie_sym.random_shifts import has_kinks, random_grids
 
 Parity = Literal["even", "odd"]
 """The behaviour of a function under z -> -z."""
@@ -194,8 +194,8 @@ def _by_random_shifts(
 ) -> SpectralExpansion:
     """The mean over grids of `count` nodes a token at random places."""
     results = [
-        _on_grid(function, tokens, order, reach * half_width, 2 * half_width / count, offsets, None)
-        for reach, offsets in zip(ranges(), random_offsets(tokens, 1), strict=True)
+        _on_grid(function, tokens, order, reach * half_width, coarser * 2 * half_width / count, offsets, None)
+        for coarser, reach, offsets in random_grids(tokens, 1)
     ]
     values, norms = np.stack([r[0] for r in results]), np.array([r[1] for r in results])
     if parity is not None:
@@ -203,7 +203,7 @@ def _by_random_shifts(
     value, norm2 = values.mean(axis=0), float(norms.mean())
     errors = largest_by_degree(confidence(values - value)) + rounding
     norm2_error = float(confidence(norms - norm2)) + rounding * math.sqrt(norm2)
-    method = f"{len(results)} uniform grids of {count} nodes a token at random places, 99.9% confidence"
+    method = f"{len(results)} uniform grids of about {count} nodes a token at random places, 99.9% confidence"
     return SpectralExpansion(value, errors, norm2, norm2_error, method)
 
 
@@ -365,16 +365,15 @@ def shifted_expectation(
     rounding = 16 * np.finfo(float).eps * max(size, float(np.abs(value).max()))
     method = f"{len(results)} uniform grids of about {number} nodes a token"
     if error > _SMOOTH * size and has_kinks(lambda z: function(z + shifts[:1].T), tokens):
-        step = 2 * half_width / number
         values = np.stack(
             [
-                _transform_on_grid(function, shifts, reach * half_width, step, offsets)
-                for reach, offsets in zip(ranges(), random_offsets(tokens, 1), strict=True)
+                _transform_on_grid(function, shifts, reach * half_width, coarser * 2 * half_width / number, offsets)
+                for coarser, reach, offsets in random_grids(tokens, 1)
             ]
         )
         value = values.mean(axis=0)
         error = float(confidence(values - value).max())
-        method = f"{len(values)} uniform grids of {number} nodes a token at random places, 99.9% confidence"
+        method = f"{len(values)} uniform grids of about {number} nodes a token at random places, 99.9% confidence"
     return ShiftedExpectation(value, error + rounding, method)
 
 

@@ -71,7 +71,7 @@ def test_a_parity_that_holds_almost_everywhere_is_not_one():
 def test_kinks_and_refusals_are_left_to_the_general_rule():
     kink = smooth_coefficients(lambda z: np.abs(z[:1]), 1, 6)
     assert abs(float(kink.coefficient((0,))[0]) - math.sqrt(2 / math.pi)) <= kink.error
-    assert "8 uniform grids of 1600 nodes a token at random places" in kink.method
+    assert "8 uniform grids of about 1600 nodes a token at random places" in kink.method
     with pytest.raises(DomainError, match="not finite"):
         smooth_coefficients(lambda z: np.where(z[:1] < 3, z[:1], np.nan), 2, 4)
     with pytest.raises(DomainError, match="last axis must stay"):
