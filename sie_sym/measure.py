@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +28,7 @@ from sie_sym.spectral import shifted_expectation
 ENCLOSED_BITS = 32
 """Bits asked of an enclosure; a two-token integral takes half a second for them."""
 _BITS = 53
+_SMALLEST = math.nextafter(0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Measured:
 def measure(expression: sp.Expr) -> Measured:
     """The value of an expression without free symbols.
 
-    Raises `FormulaError` if symbols are left free.
+    A value that underflows is not 0: its error is at least the smallest positive float.  Raises `FormulaError` if
+    symbols are left free.
 
     >>> measure(sp.sqrt(2)).evidence
     <Evidence.EXACT: 'exact'>
@@ -61,7 +65,10 @@ def measure(expression: sp.Expr) -> Measured:
     if evidence is Evidence.EXACT:
         ball = enclose(expression, _BITS + 11)
         value = float(ball.mid())
-        return Measured(value, float(ball.rad()) + abs(value) * 2.0**-_BITS, evidence)
+        error = float(ball.rad()) + abs(value) * 2.0**-_BITS
+        if not ball.is_zero() and abs(value) < sys.float_info.min:  # rounded to a multiple of the smallest float
+            error += _SMALLEST
+        return Measured(value, error, evidence)
     grids = _ball(expression, _grid_value)
     value = float(grids.mid())
     if evidence is Evidence.NUMERICAL:

@@ -111,9 +111,11 @@ def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, se
 
     The corners are decided by the closed-form boundaries; a positional minimum away from its corner by the
     values of R at `rim` points of the quarter circle.  `search` finds every label again without either: from
-    the sign of the derivative of R along the rim, counted so that no minimum is missed, after a proof on a
-    grid that there is none inside (`phase_search`), and from the Hessian of the tabulated loss at the start.
-    Raises `DomainError` unless a is positive.
+    the sign of the derivative of R along the rim, whose zeros are counted between the nodes of a grid, after a
+    check on another grid that there is no minimum inside (`phase_search`), and from the Hessian of the
+    tabulated loss at the start.  What bounds the functions between the nodes, max|T''| above all, is estimated
+    from their differences: the evidence is `numerical`, strong but no proof.  Raises `DomainError` unless a is
+    positive.
     """
     a_values, omegas = (np.atleast_1d(np.asarray(x, dtype=float)) for x in (a_grid, omega_grid))
     landscapes = [positional_semantic_landscape(float(a)) for a in a_values]

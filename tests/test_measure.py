@@ -99,3 +99,20 @@ def test_two_routes_that_disagree_are_not_believed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys.modules["sie_sym.measure"], "_grid_value", lambda node: arb(0.7, 1e-9))
     with pytest.raises(SieSymError, match="disagree"):
         measure(GaussianExpectation(sp.tanh(Z1), {}, {1: 1}))
+
+
+@pytest.mark.parametrize("square", [2500, 10**4, 10**6])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_underflows_is_not_zero(square: int, sign: int) -> None:
+    """E exp(-(Z - c)^2/2) = exp(-c^2/4)/sqrt 2, at c = 100: about 1e-1086, which no float holds."""
+    found = measure(sign * sp.sqrt(2) / 2 * sp.exp(-square))
+    assert (found.value, found.evidence) == (0.0, Evidence.EXACT)
+    assert found.error >= np.nextafter(0.0, 1.0) > 0
+    assert found.sign is None
+
+
+def test_subnormal_values_have_the_error_of_their_few_bits() -> None:
+    found = measure(sp.Rational(1, 3) * sp.Rational(1, 2) ** 1072)
+    assert 0 < found.value < sys.float_info.min
+    exact = sp.Rational(1, 3) * sp.Rational(1, 2) ** 1072
+    assert abs(sp.Rational(found.value) - exact) <= sp.Rational(found.error)
