@@ -22,19 +22,12 @@ import sympy as sp
 from sie_sym.enclosure import decide_sign
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import He, Phi, gelu, hermite_polynomial, relu
-from sie_sym.linear_forms import direction_of, multiple_of, ratio
+from sie_sym.linear_forms import direction_of, ratio
+from sie_sym.real_roots import ascending, between, is_inside, real_roots
+from sie_sym.smooth_sign import SmoothSign, merge_signs
 
 TERM_BUDGET = 3000
 """The largest number of terms that a normal form may have."""
-
-
-@dataclass(frozen=True)
-class SmoothSign:
-    """S_s(<a, x> + b); a sharp sign (s = 0) has its direction scaled by `direction_of`."""
-
-    direction: tuple[sp.Expr, ...]
-    offset: sp.Expr
-    noise: sp.Expr
 
 
 @dataclass(frozen=True)
@@ -200,13 +193,13 @@ class Reader:
         levels: list[int] = []
         points: list[sp.Expr] = []
         for left, right in itertools.pairwise([None, *breaks, None]):
-            middle = _between(left, right)
+            middle = between(left, right)
             piece = sp.expand(always + sp.Add(*(sp.sign(middle - c) * terms for c, terms in jumps)))
-            inside = [r for r in real_roots(piece, x) if _is_inside(r, left, right)]
+            inside = [r for r in real_roots(piece, x) if is_inside(r, left, right)]
             for a, b in itertools.pairwise([left, *inside, right]):
-                level = decide_sign(sp.expand(piece.subs(x, _between(a, b))))
+                level = decide_sign(sp.expand(piece.subs(x, between(a, b))))
                 if level is None:
-                    raise NoClosedForm(f"the sign of {piece} at {_between(a, b)} is undecided")
+                    raise NoClosedForm(f"the sign of {piece} at {between(a, b)} is undecided")
                 levels.append(level)
                 points += [b] if b is not None else []
         result = [self.constant(sp.Rational(levels[0] + levels[-1], 2))]
@@ -273,53 +266,6 @@ class Reader:
         return add(parts)
 
 
-def merge_signs(atoms: Iterable[SmoothSign]) -> dict[tuple[SmoothSign, ...], sp.Expr]:
-    """A product of smooth signs as a combination of products without two parallel sharp ones.
-
-    sign(x - a) sign(x - b) = 1 - sign(b - a) (sign(x - a) - sign(x - b)) and sign^2 = 1, almost everywhere.
-    """
-    result: dict[tuple[SmoothSign, ...], sp.Expr] = {(): sp.Integer(1)}
-    for atom in atoms:
-        after: dict[tuple[SmoothSign, ...], sp.Expr] = {}
-        for signs, factor in result.items():
-            for product, weight in _times(signs, atom).items():
-                after[product] = after.get(product, sp.Integer(0)) + factor * weight
-        result = {signs: factor for signs, factor in after.items() if factor != 0}
-    return result
-
-
-def _times(signs: tuple[SmoothSign, ...], atom: SmoothSign) -> dict[tuple[SmoothSign, ...], sp.Expr]:
-    twin = None
-    if atom.noise == 0:
-        slopes = {i: c for i, c in enumerate(atom.direction) if c != 0}
-        for other in (s for s in signs if s.noise == 0):
-            line = tuple((i, c) for i, c in enumerate(other.direction) if c != 0)
-            factor = multiple_of(slopes, line)
-            if factor is not None:
-                twin, atom = other, SmoothSign(other.direction, ratio(atom.offset, factor), sp.Integer(0))
-                break
-    if twin is None:
-        return {ordered((*signs, atom)): sp.Integer(1)}
-    orientation = sp.sign(factor)
-    others = tuple(s for s in signs if s is not twin)
-    gap = sp.expand(atom.offset - twin.offset)  # threshold of the twin minus threshold of the atom
-    if gap.free_symbols:
-        side = sp.sign(gap)
-    elif (decided := decide_sign(gap)) is not None:
-        side = sp.Integer(decided)
-    else:
-        raise NoClosedForm(f"cannot order the thresholds {-twin.offset} and {-atom.offset}")
-    if side == 0:
-        return {others: orientation}
-    with_atom, with_twin = ordered((*others, atom)), ordered((*others, twin))
-    return {others: orientation, with_atom: -orientation * side, with_twin: orientation * side}
-
-
-def ordered(signs: Iterable[SmoothSign]) -> tuple[SmoothSign, ...]:
-    """The signs in the one order that makes equal products equal."""
-    return tuple(sorted(signs, key=repr))
-
-
 _ANALYTIC = (sp.exp, sp.sin, sp.cos, sp.sinh, sp.cosh, sp.tanh, sp.erf, He, Phi, gelu)
 
 
@@ -351,61 +297,6 @@ def _is_analytic(e: sp.Expr) -> bool:
     power = isinstance(e, sp.Pow) and bool(e.exp.is_Integer) and int(e.exp) >= 0
     composite = power or isinstance(e, (sp.Add, sp.Mul, *_ANALYTIC))
     return e.is_Symbol or e.is_number or (composite and all(map(_is_analytic, e.args)))
-
-
-def real_roots(polynomial: sp.Expr, x: sp.Symbol) -> list[sp.Expr]:
-    """The distinct real roots, ascending, of a polynomial whose factors are linear or quadratic.
-
-    Raises `NoClosedForm` for a factor of higher degree or with parameters.
-    """
-    roots: list[sp.Expr] = []
-    if polynomial.free_symbols - {x}:
-        raise NoClosedForm(f"the roots of {polynomial} depend on parameters")
-    for factor in sp.Mul.make_args(sp.factor(polynomial)):
-        coefficients = sp.Poly(factor.as_base_exp()[0], x).all_coeffs()
-        if len(coefficients) == 2:
-            roots.append(ratio(-coefficients[1], coefficients[0]))
-        elif len(coefficients) == 3:
-            a, b, c = coefficients
-            discriminant = decide_sign(sp.expand(b**2 - 4 * a * c))
-            if discriminant is None or discriminant >= 0:
-                root = sp.sqrt(sp.expand(b**2 - 4 * a * c))
-                roots += [sp.expand((-b - root) / (2 * a)), sp.expand((-b + root) / (2 * a))]
-        elif len(coefficients) > 3:
-            raise NoClosedForm(f"the roots of {factor} have no simple form")
-    return ascending(roots)
-
-
-def ascending(numbers: Iterable[sp.Expr]) -> list[sp.Expr]:
-    """Distinct constants in order.  Raises `NoClosedForm` if two of them cannot be compared."""
-    result: list[sp.Expr] = []
-    for number in numbers:
-        position = 0
-        for other in result:
-            side = decide_sign(number - other)
-            if side is None:
-                raise NoClosedForm(f"cannot order {number} and {other}")
-            if side == 0:
-                break
-            position += side > 0
-        else:
-            result.insert(position, number)
-    return result
-
-
-def _between(left: sp.Expr | None, right: sp.Expr | None) -> sp.Expr:
-    """A point of an open interval, None for an infinite end."""
-    if left is None:
-        return sp.Integer(0) if right is None else right - 1
-    return left + 1 if right is None else (left + right) / 2
-
-
-def _is_inside(point: sp.Expr, left: sp.Expr | None, right: sp.Expr | None) -> bool:
-    sides = [decide_sign(point - left)] if left is not None else []
-    sides += [decide_sign(right - point)] if right is not None else []
-    if None in sides:
-        raise NoClosedForm(f"cannot place the root {point}")
-    return all(side == 1 for side in sides)
 
 
 def add(forms: Iterable[NormalForm]) -> NormalForm:

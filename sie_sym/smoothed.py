@@ -14,17 +14,8 @@ from functools import cached_property
 import sympy as sp
 
 from sie_sym.errors import DomainError
-from sie_sym.normal_form import (
-    MOST_SHARED_VARIABLES,
-    NormalForm,
-    Reader,
-    Shape,
-    SmoothSign,
-    add,
-    normal_form,
-    ordered,
-    scale,
-)
+from sie_sym.normal_form import MOST_SHARED_VARIABLES, NormalForm, Reader, Shape, add, normal_form, scale
+from sie_sym.smooth_sign import SmoothSign, ordered
 from sie_sym.stein import Family
 from sie_sym.tilted import SmoothedTerm, positive_definite, real_part
 

@@ -23,10 +23,8 @@ from sie_sym.enclosure import decide_sign, decide_zero
 from sie_sym.errors import NoClosedForm
 from sie_sym.functions import SignProduct
 from sie_sym.linear_forms import ratio
-from sie_sym.normal_form import (
-    Shape,
-    SmoothSign,
-)
+from sie_sym.normal_form import Shape
+from sie_sym.smooth_sign import SmoothSign
 
 
 def positive_definite(matrix: sp.Matrix) -> tuple[bool, tuple[sp.Expr, ...]]:

@@ -12,7 +12,9 @@ import sympy as sp
 from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import He, Phi, SignProduct, gelu, relu
-from sie_sym.normal_form import SmoothSign, merge_signs, normal_form, real_roots, vanishes_on_null_set
+from sie_sym.normal_form import normal_form, vanishes_on_null_set
+from sie_sym.real_roots import real_roots
+from sie_sym.smooth_sign import SmoothSign, merge_signs
 from sie_sym.smoothed import Smoothed
 from sie_sym.tilted import positive_definite, real_part
 from sie_sym.vanishing import vanishes_identically
