@@ -20,7 +20,8 @@ LINES = (
     "domain formula formula_functions parse latex_lexemes latex_display parse_latex latex_tables",
     "linear_forms target model paper_targets",
     "codegen numeric",
-    "hermite polynomial balls growth puiseux vanishing enclosure cubature kinks symmetry logistic gaussian",
+    "hermite polynomial balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
+    "gaussian_enclosure gaussian_rules gaussian",
     "quadrature random_shifts spectral hermite_grid gauss_hermite measure digits",
     "real_roots smooth_sign normal_form tilted stein smoothed integral transform weighted_ridge weierstrass parseval",
     "expansion",

@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 from independent import coefficient_by_quadrature
 
-import sie_sym.gaussian
+import sie_sym.gaussian_enclosure
 from sie_sym.errors import DomainError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
@@ -183,14 +183,14 @@ def test_symmetry_and_expansion() -> None:
 
 def test_printing_and_assumptions_never_integrate(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[GaussianExpectation] = []
-    afresh = sie_sym.gaussian._enclose_afresh
+    afresh = sie_sym.gaussian_enclosure._enclose_afresh
 
     def counted(node: GaussianExpectation, bits: int, below: int) -> object:
         calls.append(node)
         return afresh(node, bits, below)
 
-    monkeypatch.setattr(sie_sym.gaussian, "_enclose_afresh", counted)
-    sie_sym.gaussian._finest_balls.cache_clear()
+    monkeypatch.setattr(sie_sym.gaussian_enclosure, "_enclose_afresh", counted)
+    sie_sym.gaussian_enclosure._finest_balls.cache_clear()
     node = GaussianExpectation(sp.tanh(Z1) ** 4, {}, {1: 2})
     value = 3 * node**2 - sp.sqrt(2) * node + 1
     for ask in (str, sp.srepr, sp.latex, sp.expand, sp.factor_terms, hash, sp.count_ops):
