@@ -2,39 +2,26 @@ r"""Writes SymPy expressions as Python functions of numpy arrays or of floats; u
 
 One writer turns SymPy trees into straight-line Python, once for numpy arrays and once for floats and `math`
 (which numba compiles).  It writes every identifier itself, so that no name of a user's symbol reaches the
-interpreter; shared subexpressions are computed once; He_k runs its three-term recurrence (expanded He_60 is
-off by 1e4 at |z| = 8); sums and products over tokens stay loops.
+interpreter; shared subexpressions are computed once; sums and products over tokens stay loops.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from numpy.typing import ArrayLike, NDArray
 from sympy.logic.boolalg import BooleanFunction
 
 from sie_sym.errors import DomainError, NoClosedForm, SieSymError
-from sie_sym.functions import (
-    TOKENS,
-    He,
-    Phi,
-    SignProduct,
-    gelu,
-    relu,
-    sigmoid,
-    softmax,
-    softplus,
-    token_index,
-)
+from sie_sym.function_code import FUNCTIONS
+from sie_sym.functions import TOKENS, SignProduct, token_index
+from sie_sym.owen import sign_product
+from sie_sym.straight_line import StraightLine
 from sie_sym.target import tokens_of
-
-FloatArray = NDArray[np.float64]
 
 _NAMED = ["exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc"]
 _NAMED += ["asin", "acos", "atan", "atan2", "asinh", "acosh", "atanh"]
@@ -50,31 +37,6 @@ _RELATIONS = {
     sp.GreaterThan: ">=",
 }
 _LONGEST_INLINE = 300
-
-
-def sign_product(h: ArrayLike, k: ArrayLike, rho: ArrayLike) -> FloatArray:
-    r"""E sign(A) sign(B), (A, B) Gaussian with means (h, k), unit variances, correlation rho, |rho| <= 1.
-
-    Through Owen's function T, with q = sqrt(1 - rho^2) and s = 1 where h and k have the same sign, else -1:
-    S = s - 4 T(h, (k - rho h)/(h q)) - 4 T(k, (h - rho k)/(k q)).
-    Absolute error about 1e-15 times the conditioning in rho.
-
-    >>> float(abs(sign_product(0.0, 0.0, 0.5) - 1 / 3)) < 1e-15
-    True
-    """
-    from scipy.special import owens_t
-
-    h, k, rho = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (h, k, rho)))
-    with np.errstate(all="ignore"):
-        q = np.sqrt((1 - rho) * (1 + rho))
-        # at h = 0 the sign is a convention; the one of +0 must then be used in both the slope and in s
-        up_h, up_k = np.where(h < 0, -1.0, 1.0), np.where(k < 0, -1.0, 1.0)
-        total = up_h * up_k
-        for x, up, y in ((h, up_h, k), (k, up_k, h)):
-            slope = up * (y - rho * x) / (np.abs(x) * q)
-            total = total - 4 * owens_t(x, np.where(y == rho * x, 0.0, slope))
-        # both means zero: the slopes are 0/0, the value is Sheppard's
-        return np.asarray(np.where((h == 0) & (k == 0), 2 / np.pi * np.arcsin(rho), total))
 
 
 def _namespace(scalar: bool) -> dict[str, Any]:
@@ -94,16 +56,13 @@ def _namespace(scalar: bool) -> dict[str, Any]:
     return names
 
 
-class _Writer:
+class _Writer(StraightLine):
     """Writes the body of one function; `emit` returns code for a node and stores what is used twice."""
 
     def __init__(self, symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr], scalar: bool) -> None:
-        self.scalar = scalar
-        self.lines: list[str] = []
-        self.indent = 1
-        self.count = 0
+        super().__init__(scalar)
         self.inputs = {symbol: position for position, symbol in enumerate(symbols)}
-        self.scopes: list[dict[Any, str]] = [{s: f"a{p}" for s, p in self.inputs.items()}]
+        self.scopes[0] |= {s: f"a{p}" for s, p in self.inputs.items()}
         self.indices: dict[sp.Basic, str] = {}
         self.columns = {l: p for s, p in self.inputs.items() if (l := token_index(s)) is not None}
         self.structured = False
@@ -143,37 +102,6 @@ class _Writer:
         self.constant[node] = all(flags) and known
         return self.constant[node]
 
-    # -- statements
-
-    def line(self, text: str) -> None:
-        self.lines.append("    " * self.indent + text)
-
-    def fresh(self) -> str:
-        self.count += 1
-        return f"t{self.count}"
-
-    def store(self, code: str, key: Any = None) -> str:
-        if not code.isidentifier():
-            name = self.fresh()
-            self.line(f"{name} = {code}")
-            code = name
-        if key is not None:
-            self.scopes[-1][key] = code
-        return code
-
-    def lookup(self, key: Any) -> str | None:
-        return next((scope[key] for scope in reversed(self.scopes) if key in scope), None)
-
-    @contextmanager
-    def block(self, head: str) -> Iterator[None]:
-        """An indented block; what is computed inside is not reused after it."""
-        self.line(head)
-        self.indent += 1
-        self.scopes.append({})
-        yield
-        self.scopes.pop()
-        self.indent -= 1
-
     # -- expressions
 
     def emit(self, node: sp.Basic) -> str:
@@ -193,9 +121,6 @@ class _Writer:
         """As `emit`, but a name or a number, cheap to repeat."""
         code = self.emit(node)
         return code if self.constant.get(node, False) else self.store(code, node)
-
-    def choose(self, condition: str, yes: str, no: str) -> str:
-        return f"({yes} if {condition} else {no})" if self.scalar else f"where({condition}, {yes}, {no})"
 
     def translate(self, node: sp.Basic) -> str:
         if isinstance(node, sp.Add):
@@ -217,11 +142,11 @@ class _Writer:
             return f"x[{where} + ({offsets.pop()})]" if len(offsets) == 1 else f"x[columns[{where}]]"
         if isinstance(node, sp.Piecewise):
             return self.piecewise(list(node.args))
-        method = _METHODS.get(type(node))
-        if method is None:
+        function = FUNCTIONS.get(type(node))
+        if function is None:
             name = type(node).__name__ if not isinstance(node, sp.Symbol) else node.name
             raise NoClosedForm(f"{name} in {_short(node)} has no numerical form: evaluate it first")
-        return method(self, *node.args)
+        return function(self, *node.args)
 
     def chain(self, codes: list[str], operator: str) -> str:
         # long sums overflow the parser's stack when written as one expression
@@ -337,105 +262,6 @@ class _Writer:
         with self.block("else:"):
             self.line(f"{result} = {self.piecewise(rest)}")
         return result
-
-    # -- the named functions
-
-    def hermite(self, k: sp.Basic, x: sp.Basic) -> str:
-        argument = self.atom(x)
-        if k.is_Integer and 0 <= int(k) <= 12:
-            rows = ["1.0", argument]
-            for degree in range(2, int(k) + 1):
-                key = ("He", degree, argument)
-                step = f"{argument} * {rows[-1]} - {float(degree - 1)} * {rows[-2]}"
-                rows.append(self.lookup(key) or self.store(step, key))
-            return rows[int(k)]
-        before, current, n = self.fresh(), self.fresh(), "n" + self.fresh()
-        self.line(f"{before} = 0.0")
-        self.line(f"{current} = 1.0")
-        with self.block(f"for {n} in range({self.integer(k)}):"):
-            self.line(f"{before}, {current} = {current}, {argument} * {current} - {n} * {before}")
-        return current
-
-    def relu(self, x: sp.Basic) -> str:
-        code = self.atom(x)
-        return self.choose(f"{code} <= 0.0", "0.0", code)
-
-    def Phi(self, x: sp.Basic) -> str:
-        return f"(0.5 * erfc({-math.sqrt(0.5)!r} * {self.emit(x)}))"
-
-    def gelu(self, x: sp.Basic) -> str:
-        return f"({self.atom(x)} * {self.Phi(x)})"
-
-    def sigmoid(self, x: sp.Basic) -> str:
-        code = self.atom(x)
-        small = self.store(f"exp(-fabs({code}))", ("exp-abs", code))
-        return f"({self.choose(f'{code} >= 0.0', '1.0', small)} / (1.0 + {small}))"
-
-    def softplus(self, x: sp.Basic) -> str:
-        code = self.atom(x)
-        small = self.store(f"exp(-fabs({code}))", ("exp-abs", code))
-        return f"({self.choose(f'{code} <= 0.0', '0.0', code)} + log1p({small}))"
-
-    def softmax(self, k: sp.Basic, *scores: sp.Basic) -> str:
-        key = ("softmax", scores)
-        weights = [self.lookup((*key, j)) for j in range(len(scores))]
-        total = self.lookup(key)
-        if total is None:
-            codes = [self.atom(s) for s in scores]
-            largest = codes[0]
-            for code in codes[1:]:
-                largest = self.store(self.choose(f"{code} > {largest}", code, largest))
-            weights = [self.store(f"exp({c} - {largest})", (*key, j)) for j, c in enumerate(codes)]
-            total = self.store(" + ".join(str(w) for w in weights), key)
-        return f"({weights[int(k) - 1]} / {total})"
-
-    def heaviside(self, x: sp.Basic, at_zero: sp.Basic = sp.Rational(1, 2)) -> str:
-        code = self.atom(x)
-        # the last resort is x itself: nan stays nan
-        last = self.choose(f"{code} == 0.0", self.emit(at_zero), code)
-        return self.choose(f"{code} > 0.0", "1.0", self.choose(f"{code} < 0.0", "0.0", last))
-
-    def sign(self, x: sp.Basic) -> str:
-        code = self.atom(x)
-        return self.choose(f"{code} > 0.0", "1.0", self.choose(f"{code} < 0.0", "(-1.0)", code))
-
-    def absolute(self, x: sp.Basic) -> str:
-        return f"fabs({self.emit(x)})"
-
-    def extreme(self, comparison: str, *arguments: sp.Basic) -> str:
-        code = self.atom(arguments[0])
-        for other in arguments[1:]:
-            b = self.atom(other)
-            equal_or_nan = self.choose(f"{b} == {code}", code, f"({code} + {b})")
-            choice = self.choose(f"{b} {comparison} {code}", b, equal_or_nan)
-            code = self.store(self.choose(f"{code} {comparison} {b}", code, choice))
-        return code
-
-    def maximum(self, *arguments: sp.Basic) -> str:
-        return self.extreme(">", *arguments)
-
-    def minimum(self, *arguments: sp.Basic) -> str:
-        return self.extreme("<", *arguments)
-
-    def kronecker(self, i: sp.Basic, j: sp.Basic, *_: sp.Basic) -> str:
-        return f"(1.0 if {self.integer(i)} == {self.integer(j)} else 0.0)"
-
-
-_METHODS: dict[type, Callable[..., str]] = {
-    He: _Writer.hermite,
-    relu: _Writer.relu,
-    Phi: _Writer.Phi,
-    gelu: _Writer.gelu,
-    sigmoid: _Writer.sigmoid,
-    softplus: _Writer.softplus,
-    softmax: _Writer.softmax,
-    sp.Heaviside: _Writer.heaviside,
-    sp.sign: _Writer.sign,
-    sp.Abs: _Writer.absolute,
-    sp.Max: _Writer.maximum,
-    sp.Min: _Writer.minimum,
-    sp.KroneckerDelta: _Writer.kronecker,
-}
 
 
 def _tokens_read(node: sp.Basic) -> frozenset[int]:

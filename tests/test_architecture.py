@@ -19,7 +19,7 @@ LINES = (
     "errors evidence files functions",
     "domain formula formula_functions parse latex_lexemes latex_display parse_latex latex_tables",
     "linear_forms target model paper_targets",
-    "codegen numeric",
+    "owen straight_line function_code codegen numeric",
     "hermite polynomial balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
     "gaussian_enclosure gaussian_rules gaussian",
     "quadrature random_shifts spectral hermite_grid gauss_hermite measure digits",
