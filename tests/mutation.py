@@ -40,9 +40,9 @@ TESTS = {
     "exponents": "test_integral test_exponents",
     "population_loss": "test_integral test_population_loss",
     "gaussian": "test_integral test_agreement test_gaussian",
-    "sgd": "test_sgd",
-    "chain": "test_sgd",
-    "fields": "test_sgd",
+    "sgd": "test_sgd test_gram_matrix",
+    "chain": "test_sgd test_gram_matrix",
+    "fields": "test_sgd test_gram_matrix",
 }
 """The modules under test and the files whose tests must notice, the fastest first."""
 

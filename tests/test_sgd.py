@@ -756,3 +756,20 @@ def test_relu_networks_run() -> None:
     delta, _ = fields.response(np.array([[1.0, 1.0]]), np.array([[2.0, -2.0]]))
     assert delta[0] == pytest.approx([2.0, 0.0])
     assert run_sgd(fields, SGDSettings(1000, 0.1, 5, 5, seed=1)).diverged == 0
+
+
+def test_fields_given_by_hand_have_plain_defaults() -> None:
+    fields = Fields(3, lambda z: z[:1], lambda y, z: (z, y[0]))
+    assert (fields.summed, fields.untied, fields.rank, fields.inputs, fields.orthonormal) == (False, False, 0, 3, True)
+    assert fields.encoding.shape == (3, 0)
+    assert np.array_equal(fields.gram, np.eye(1))
+    assert (fields.scalar_target, fields.scalar_response) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "columns"), [((), np.zeros((2, 0))), ([1, 0.5], [[1], [0.5]]), ([[1, 0], [0.5, 2]], [[1, 0], [0.5, 2]])]
+)
+def test_the_encoding_of_callables_is_one_column_or_several(given: object, columns: object) -> None:
+    fields = Fields.of_callables(2, lambda z: z, lambda z: z, lambda z: z, encoding=given)
+    assert np.array_equal(fields.encoding, np.asarray(columns))
+    assert (fields.untied, fields.summed) == (False, False)

@@ -98,3 +98,25 @@ def test_the_function_itself() -> None:
     for point in ((1, 1), (R(-1, 2), 3), (-2, 0)):
         at = {Z1: point[0], Z2: point[1]}
         assert decide_zero(h.subs(at) - TABLE["relu"].subs(at)) is True
+
+
+def test_a_parameter_in_the_direction() -> None:
+    """E (t2 + Z2) relu(b (t1 + Z1) + t2 + Z2) = t2 r(u) + r'(u), s = 1 + b^2, u = b t1 + t2 (theory section 2)."""
+    expression = weierstrass_transform(Z2 * relu(B * Z1 + Z2)).expression({1: R(1, 4), 2: R(1, 3)})
+    for b in (R(2, 3), R(-3)):
+        u, width = float(b) / 4 + 1 / 3, math.sqrt(1 + float(b) ** 2)
+        cdf = (1 + math.erf(u / width / math.sqrt(2))) / 2
+        smoothed = u * cdf + width * math.exp(-((u / width) ** 2) / 2) / math.sqrt(2 * math.pi)
+        assert float(expression.subs(B, b)) == pytest.approx(smoothed / 3 + cdf, rel=1e-13)
+
+
+def test_tensors_list_the_coefficients_that_are_not_zero() -> None:
+    """G (z2 sign(z1 + z2)) = t2 S + S', S = erf((t1 + t2)/2) and S' = exp(-(t1 + t2)^2/4)/sqrt(pi)."""
+    transform = weierstrass_transform(Z2 * sp.sign(Z1 + Z2))
+    assert isinstance(transform, WeightedRidgeTransform)
+    # S'(0) = -2 S'''(0) = 1/sqrt(pi) and S''(0) = 0: the order 1 is empty
+    assert transform.derivatives(0) == {(): 1 / sp.sqrt(sp.pi)}
+    assert transform.derivatives(1) == {}
+    second = {((1, 2),): R(-1, 2), ((1, 1), (2, 1)): R(1, 2), ((2, 2),): R(3, 2)}
+    assert transform.derivatives(2) == {alpha: c / sp.sqrt(sp.pi) for alpha, c in second.items()}
+    assert weierstrass_transform(Z1 * sp.sqrt(sp.pi) * sp.sign(Z1 + Z2)).derivatives(0) == {(): 1}
