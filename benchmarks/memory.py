@@ -28,7 +28,8 @@ _COMMANDS = """
 import shlex
 from sie_sym.cli import main
 for line in {lines!r}:
-    main(shlex.split(line), standalone_mode=False)
+    if main(shlex.split(line), standalone_mode=False) not in (None, 0, 1):
+        raise SystemExit(line)
 """
 
 

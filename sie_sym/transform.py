@@ -315,6 +315,12 @@ class ProductTransform(_Composite):
     """A product of transforms in mutually orthogonal variables."""
 
     @cached_property
+    def _factors(self) -> tuple[Transform, ...]:
+        """The parts, with the factors of a part that is a product in its place."""
+        inner = (part._factors if isinstance(part, ProductTransform) else (part,) for part in self.parts)
+        return tuple(itertools.chain.from_iterable(inner))
+
+    @cached_property
     def degree(self) -> int | None:
         """The sum."""
         degrees = [part.degree for part in self.parts]
@@ -345,7 +351,7 @@ class ProductTransform(_Composite):
 
     def derivatives(self, k: int) -> Tensor:
         """The order-k part of the product of generating functions."""
-        parts = [[part.derivatives(j) for j in range(k + 1)] for part in self.parts]
+        parts = [[part.derivatives(j) for j in range(k + 1)] for part in self._factors]
         counts = [1] + [0] * k
         for factors in parts:  # at most: orthogonal forms may share tokens
             sizes = [len(tensor) for tensor in factors]
@@ -355,11 +361,14 @@ class ProductTransform(_Composite):
                 f"the order-{k} Hermite tensor of a product has more than {TENSOR_BUDGET} entries: "
                 "ask for single coefficients"
             )
+        orders = [[j for j, tensor in enumerate(factors) if tensor] or [k + 1] for factors in parts]
         graded: list[Tensor] = [{(): sp.Integer(1)}]
-        for factors in parts:
+        for number, factors in enumerate(parts):
+            # orders from which the factors left do not come to k are not formed
+            low, high = (sum(end(found) for found in orders[number + 1 :]) for end in (min, max))
             product: list[list[tuple[MultiIndex, sp.Expr]]] = [[] for _ in range(k + 1)]
             for (i, left), (j, right) in itertools.product(enumerate(graded), enumerate(factors)):
-                if i + j <= k:
+                if i + j + low <= k <= i + j + high:
                     product[i + j] += [
                         (multiply(a, b), x * y * sp.Rational(factorial(multiply(a, b)), factorial(a) * factorial(b)))
                         for (a, x), (b, y) in itertools.product(left.items(), right.items())
