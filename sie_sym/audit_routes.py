@@ -39,7 +39,13 @@ SEED = 20250602
 _NUMBERS_BUDGET = 2**24
 _CHUNK = 2**17
 _COARSEST = 20
-_KINKED = (sp.Abs, sp.sign, sp.Heaviside, sp.Max, sp.Min, relu)
+_JUMPING = (sp.sign, sp.Heaviside, sp.Piecewise)
+_KINKED = (sp.Abs, *_JUMPING, sp.Max, sp.Min, relu)
+_SMALL = 0.25
+"""An agreement says something where its error is smaller than this share of the value; any less would let through what
+an audit is for, a missing term or a wrong factor."""
+_DOUBT = 3.0
+"""A difference of so many estimated errors is one; a quadrature's estimate is no bound."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,15 @@ class Route:
 class Mean:
     """E F(X), X standard normal in `dimension` variables: F maps (dimension, N) to (N,).
 
-    `degree` bounds the degree of F if it is a polynomial, else None; `kinked` says that F may have kinks or jumps.
+    `degree` bounds the degree of F if it is a polynomial, else None; `kinked` says that F may have kinks or jumps,
+    `jumping` that it may have jumps.
     """
 
     dimension: int
     integrand: Callable[[Array], Array]
     degree: int | None
     kinked: bool
+    jumping: bool = False
 
 
 def mean_of(subject: Subject, claim: Claim, conventions: Conventions, point: Point) -> Mean:
@@ -98,7 +106,7 @@ def _coefficient(subject: Subject, claim: Claim, conventions: Conventions, point
         values, weights = evaluate(x)
         return np.asarray(scale * values * weights)
 
-    return Mean(len(read), integrand, total, g.has(*_KINKED))
+    return Mean(len(read), integrand, total, g.has(*_KINKED), g.has(*_JUMPING))
 
 
 class _Fields:
@@ -126,7 +134,9 @@ class _Fields:
         )
         degrees = [weierstrass_transform(c).degree for c in (*subject.target.components, *model.components)]
         self.degree = None if None in degrees else max(d for d in degrees if d is not None)
-        self.kinked = any(c.has(*_KINKED) for c in (*self.targets, *self.components))
+        self.kinked, self.jumping = (
+            any(c.has(*kinds) for c in (*self.targets, *self.components)) for kinds in (_KINKED, _JUMPING)
+        )
 
     def score(self, numbers: Sequence[int]) -> sp.Expr:
         """d_I p / p at symbolic overlaps."""
@@ -177,7 +187,8 @@ class _Fields:
         degree = None
         if self.degree is not None:
             degree = max(2 * self.degree + 2 * order, 4 * self.degree if noise else 0)
-        return Mean(2 * self.tokens, integrand, degree, self.kinked)
+        # the slopes in V and in the noise of a drift jump where phi has a kink
+        return Mean(2 * self.tokens, integrand, degree, self.kinked, self.jumping or bool(noise and self.kinked))
 
     def _plain(self) -> list[sp.Expr]:
         """g with its structured sums and products written out, so that its tokens can be renamed."""
@@ -196,8 +207,10 @@ class _Fields:
 
 
 def _rules(mean: Mean) -> list[tuple[Array, Array]]:
-    """Two one-dimensional rules (nodes, weights): Gauss-Hermite for polynomials, which it integrates exactly, else
-    trapezoidal ones of different steps and ranges; [] where the grid would be too large or too coarse.
+    """One-dimensional rules (nodes, weights): two of Gauss-Hermite for polynomials, which they integrate exactly, else
+    three trapezoidal ones; [] where the grid would be too large or too coarse.
+
+    The second has another range, and both have other steps: rules of nearly the same step have nearly the same error.
     """
     largest = int(NODES_BUDGET ** (1 / mean.dimension) + 1e-9)
     if mean.degree is not None:
@@ -213,7 +226,8 @@ def _rules(mean: Mean) -> list[tuple[Array, Array]]:
     if n < _COARSEST:
         return []
     rules = []
-    for count, reach in ((n, 7.5 if n < 60 else 12.0), (n - max(2, n // 10), 6.8 if n < 60 else 10.5)):
+    widest = 7.5 if n < 60 else 12.0
+    for count, reach in ((n, widest), (n - n // 5, 0.9 * widest), (n - n // 4, widest)):
         x = np.linspace(-reach, reach, count)
         rules.append((x, np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi) * (x[1] - x[0])))
     return rules
@@ -228,22 +242,23 @@ def _grid(x: Array, w: Array, dimension: int) -> Iterator[tuple[Array, Array]]:
 
 
 def quadrature(mean: Mean, ours: float) -> Route:
-    """Our value against a product rule; two rules tell the error."""
+    """Our value against a product rule; coarser rules tell the error."""
     rules = _rules(mean)
     if not rules:
         return Route("quadrature", f"silent: {mean.dimension} variables are too many for a grid", None)
     values, scale = [], 0.0
-    for x, w in rules:
+    for x, w in reversed(rules):  # the finest is the last
         value = scale = 0.0
         for nodes, weights in _grid(x, w, mean.dimension):
             terms = mean.integrand(nodes) * weights
             value, scale = value + float(terms.sum()), scale + float(np.abs(terms).sum())
         values.append(value)
-    error = 5 * abs(values[0] - values[1]) + 1e-10 * scale
+    error = max(_DOUBT * abs(values[-1] - values[-2]), 1.5 * abs(values[-1] - values[0])) + 1e-10 * scale
     if mean.kinked:
         step = float(rules[0][0][1] - rules[0][0][0])
-        error += step**2 * scale
-    return _judged("quadrature", values[0], error, scale, ours, f"{len(rules[0][0])}^{mean.dimension} nodes")
+        error += (step / 2 if mean.jumping else step**2) * scale
+    how = f"{len(rules[0][0])}^{mean.dimension} nodes"
+    return _judged("quadrature", values[-1], error, scale, ours, how, 1.0 if mean.degree is not None else _DOUBT)
 
 
 def monte_carlo(mean: Mean, ours: float) -> Route:
@@ -265,10 +280,20 @@ def monte_carlo(mean: Mean, ours: float) -> Route:
     return _judged("Monte Carlo", value, error, scale, ours, f"{count} draws, seed {SEED}")
 
 
-def _judged(name: str, value: float, error: float, scale: float, ours: float, how: str) -> Route:
+def _judged(name: str, value: float, error: float, scale: float, ours: float, how: str, doubt: float = 1.0) -> Route:
+    """What a value says of ours: nothing where its error is not small against what matters.
+
+    For an agreement that is our value, or the mean of |F| where ours is 0; for a disagreement the difference itself,
+    which counts from `doubt` errors on.
+    """
     if not (math.isfinite(value) and math.isfinite(error)) or error > 0.2 * scale:
         return Route(name, f"silent: {value:.6g} +- {error:.2g} is too coarse ({how})", None, value, error)
-    agrees = abs(value - ours) <= error + 1e-12 * abs(ours)
+    difference = abs(value - ours) - 1e-12 * abs(ours)
+    agrees = difference <= error
+    matters = abs(ours) if abs(ours) > 1e-12 * scale else scale
+    if (agrees and error > _SMALL * matters) or error < difference <= doubt * error:
+        said = f"cannot tell: {value:.6g} +- {error:.2g} ({how}) is too coarse for a difference from {ours:.10g}"
+        return Route(name, said, None, value, error)
     verb = "agrees" if agrees else "DISAGREES"
     return Route(name, f"{verb}: {value:.10g} +- {error:.2g} ({how}), ours is {ours:.10g}", agrees, value, error)
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import sympy as sp
 
 import sie_sym.audit as audit_module
+import sie_sym.audit_routes as routes_module
 from sie_sym.audit import Conventions, Verdict, check
 from sie_sym.audit_claims import parse_claim
 from sie_sym.audit_conventions import Shape, remedies
@@ -357,6 +359,45 @@ def test_the_routes_know_what_they_cannot_tell() -> None:
     assert quadrature(square, 1.01).agrees is False
     assert monte_carlo(square, 1.0).agrees is True
     assert monte_carlo(square, 1.1).agrees is False
+
+
+def test_an_error_larger_than_the_value_is_no_agreement() -> None:
+    """E |x0| (0.1 + 10 x1) is 0.08 amid terms of size 6: on 36^4 nodes the kink costs more than the value."""
+    kinked = Mean(4, lambda x: np.abs(x[0]) * (0.1 + 10 * x[1]), None, True)
+    truth = 0.1 * math.sqrt(2 / math.pi)
+    for route in (quadrature(kinked, truth), monte_carlo(kinked, truth)):
+        assert route.value is not None
+        assert route.error is not None
+        assert abs(route.value - truth) <= route.error
+        assert route.error > truth
+        assert route.agrees is None
+        assert f"+- {route.error:.2g}" in route.said
+    assert "cannot tell" in quadrature(kinked, truth).said
+    # the same terms tell a value of their own size
+    large = Mean(4, lambda x: kinked.integrand(x) + 10 * np.abs(x[0]), None, True)
+    assert quadrature(large, truth + 10 * math.sqrt(2 / math.pi)).agrees is True
+    assert quadrature(large, truth + 40 * math.sqrt(2 / math.pi)).agrees is False
+
+
+@pytest.mark.parametrize("frequency", [3.0, 5.0, 6.5, 7.5, 8.0, 8.5, 9.0, 9.2, 9.4, 9.6])
+def test_waves_that_a_coarse_grid_takes_for_a_constant(monkeypatch: pytest.MonkeyPatch, frequency: float) -> None:
+    """E cos(w x) = exp(-w^2/2); 24 nodes on [-7.5, 7.5] see -1 at w = 2 pi/step = 9.63, as do steps close to it."""
+    monkeypatch.setattr(routes_module, "NODES_BUDGET", 24**4)
+    truth = math.exp(-(frequency**2) / 2)
+    route = quadrature(Mean(4, lambda x: np.cos(frequency * x[0]), None, False), truth)
+    assert route.value is not None
+    assert route.error is not None
+    assert abs(route.value - truth) <= route.error
+    assert route.agrees is not False
+
+
+def test_what_lies_between_agreement_and_disagreement_is_open() -> None:
+    """A quadrature's error is an estimate: three of it are no contradiction, five standard errors of draws are."""
+    found = [routes_module._judged("quadrature", 1.0, 0.01, 2.0, ours, "", 3.0).agrees for ours in (1.005, 1.02, 1.04)]
+    assert found == [True, None, False]
+    assert routes_module._judged("Monte Carlo", 1.0, 0.01, 2.0, 1.02, "").agrees is False
+    # where our value is 0, what matters is the size of the terms
+    assert [routes_module._judged("Monte Carlo", 0.0, e, 2.0, 0.0, "").agrees for e in (0.1, 0.6)] == [True, None]
 
 
 def test_many_tokens_are_left_to_monte_carlo() -> None:
