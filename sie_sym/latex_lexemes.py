@@ -6,6 +6,7 @@ import re
 from typing import NamedTuple, NoReturn
 
 from sie_sym.formula_functions import FUNCTIONS, FormulaBuilder
+from sie_sym.recursive_descent import RecursiveDescent
 
 
 class Lexeme(NamedTuple):
@@ -82,35 +83,15 @@ def _lexemes(builder: FormulaBuilder) -> list[Lexeme]:
     return found
 
 
-class Cursor:
+class Cursor(RecursiveDescent[Lexeme]):
     """The lexemes of one formula, and the place reached in them."""
 
+    example = r"\mathrm{He}_2(z_1) + z_1 z_2"
+    balance = "balance the delimiters"
+
     def __init__(self, text: str) -> None:
-        self.builder = FormulaBuilder(text)
-        self.lexemes = _lexemes(self.builder)
-        self.next = 0
-
-    @property
-    def head(self) -> Lexeme:
-        """The lexeme to read next."""
-        return self.lexemes[self.next]
-
-    @property
-    def previous(self) -> Lexeme:
-        """The lexeme read last."""
-        return self.lexemes[max(self.next - 1, 0)]
-
-    def take(self) -> Lexeme:
-        """Read one lexeme."""
-        self.next += 1
-        return self.lexemes[self.next - 1]
-
-    def accepts(self, *kinds: str) -> bool:
-        """Read the next lexeme if it is of one of these kinds."""
-        if self.head.kind in kinds:
-            self.next += 1
-            return True
-        return False
+        builder = FormulaBuilder(text)
+        super().__init__(builder, _lexemes(builder))
 
     def follows(self, *kinds: str, offset: int = 0) -> bool:
         """Whether the next lexemes are of these kinds."""

@@ -25,6 +25,7 @@ import sympy as sp
 from sie_sym.errors import DomainError, FormulaError
 from sie_sym.formula import Value
 from sie_sym.formula_functions import FUNCTIONS, FormulaBuilder
+from sie_sym.recursive_descent import RecursiveDescent, read_formula
 
 
 class Lexeme(NamedTuple):
@@ -93,27 +94,15 @@ def _lexemes(builder: FormulaBuilder) -> list[Lexeme]:
     return found
 
 
-class _Parser:
+class _Parser(RecursiveDescent[Lexeme]):
     """One method per rule of the grammar."""
 
+    example = "He(2, z1) + z1*z2"
+    balance = "balance the parentheses; separate factors by *"
+
     def __init__(self, text: str, activation: bool) -> None:
-        self.builder = FormulaBuilder(text, activation)
-        self.lexemes = _lexemes(self.builder)
-        self.next = 0
-
-    @property
-    def head(self) -> Lexeme:
-        return self.lexemes[self.next]
-
-    def take(self) -> Lexeme:
-        self.next += 1
-        return self.lexemes[self.next - 1]
-
-    def accepts(self, *kinds: str) -> bool:
-        if self.head.kind in kinds:
-            self.next += 1
-            return True
-        return False
+        builder = FormulaBuilder(text, activation)
+        super().__init__(builder, _lexemes(builder))
 
     def expect(self, kind: str, remedy: str) -> None:
         if not self.accepts(kind):
@@ -121,7 +110,7 @@ class _Parser:
 
     def unexpected(self, what: str, remedy: str) -> NoReturn:
         """The lexeme at the head does not fit; forgotten operators are what happens most."""
-        head, previous = self.head, self.lexemes[self.next - 1] if self.next else None
+        head, previous = self.head, self.previous if self.next else None
         if head.kind in ("number", "name", "(", "[") and previous and previous.kind in ("number", "name", ")", "]"):
             if head.kind == "[" and previous.kind == "name":
                 remedy = "only z can be indexed, as in sum(l, 1, 10, z[l])"
@@ -140,18 +129,8 @@ class _Parser:
 
     # ---- the rules --------------------------------------------------------------------------------
 
-    def formula(self) -> sp.Expr | sp.ImmutableDenseMatrix:
-        if self.head.kind == "end":
-            self.builder.fail("the formula is empty", "write e.g. He(2, z1) + z1*z2", 0)
-        if self.head.kind == "[":
-            return self.matrix()
-        value = self.expression()
-        self.end()
-        return self.builder.finish(value)
-
-    def end(self) -> None:
-        if self.head.kind != "end":
-            self.unexpected("expected the end", "balance the parentheses; separate factors by *")
+    def starts_matrix(self) -> bool:
+        return self.head.kind == "["
 
     def matrix(self) -> sp.ImmutableDenseMatrix:
         start = self.take()
@@ -303,14 +282,9 @@ def parse_formula(text: str, *, variables: Literal["tokens", "u"] = "tokens") ->
     >>> parse_formula("z1 * prod(l, 2, 30, 1 + z[l]) + 0.5*He(2, z1)")
     z1*Product(z[l] + 1, (l, 2, 30)) + He(2, z1)/2
     """
-    if not isinstance(text, str):
-        raise FormulaError(f"a formula is a text, not {type(text).__name__}: pass a str")
     if variables not in ("tokens", "u"):
         raise FormulaError(f"unknown variables {variables!r}: choose tokens or u")
-    try:
-        return _Parser(text, variables == "u").formula()
-    except RecursionError:
-        raise FormulaError("the formula is nested too deeply: write a flatter one") from None
+    return read_formula(text, lambda text: _Parser(text, variables == "u"))
 
 
 def parse_number(text: str) -> sp.Expr:

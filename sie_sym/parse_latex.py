@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import sympy as sp
 
-from sie_sym.errors import FormulaError
 from sie_sym.formula import Value
 from sie_sym.latex_display import formula_part
 from sie_sym.latex_lexemes import (
@@ -24,20 +23,16 @@ from sie_sym.latex_lexemes import (
     COMMANDS,
     DECORATIONS,
     ENDING,
-    FUNCTION_LETTERS,
     INDICATORS,
-    NAMED,
     PRODUCT,
-    STARS,
     UPRIGHT,
-    Cursor,
     Lexeme,
 )
+from sie_sym.latex_names import NameReader
+from sie_sym.recursive_descent import read_formula
 
-_SPELLED = {r"\varepsilon": "eps"}
 
-
-class _Parser(Cursor):
+class _Parser(NameReader):
     """One method per rule of the grammar."""
 
     def __init__(self, text: str, tokens: int | None) -> None:
@@ -48,27 +43,8 @@ class _Parser(Cursor):
 
     # ---- the rules --------------------------------------------------------------------------------
 
-    def formula(self) -> sp.Expr | sp.ImmutableDenseMatrix:
-        if self.head.kind == "end":
-            self.builder.fail("the formula is empty", r"write e.g. \mathrm{He}_2(z_1) + z_1 z_2", 0)
-        if any(self.follows(*start, r"\begin") for start in ((), ("[",), ("(",))):
-            return self.matrix()
-        value = self.expression()
-        self.end()
-        return self.builder.finish(value)
-
-    def end(self) -> None:
-        if self.head.kind != "end":
-            self.unexpected("expected the end", "balance the delimiters")
-
-    def word(self) -> str:
-        r"""The letters and digits of {name}, or one Greek letter as in {\beta}."""
-        self.expect("{", "write {name}")
-        letters = self.take().text if self.head.greek else ""
-        while not letters.startswith("\\") and self.head.kind in ("letter", "number", r"\_"):
-            letters += self.take().text.lstrip("\\")
-        self.expect("}", "write {name} in letters and digits")
-        return letters
+    def starts_matrix(self) -> bool:
+        return any(self.follows(*start, r"\begin") for start in ((), ("[",), ("(",)))
 
     def matrix(self) -> sp.ImmutableDenseMatrix:
         start = self.head.position
@@ -249,99 +225,6 @@ class _Parser(Cursor):
         order = self.group("[", "]")
         return self.builder.power(self.script(), self.builder.reciprocal(order, position), position)
 
-    # ---- names ------------------------------------------------------------------------------------
-
-    def named(self, scripts: bool) -> Value:
-        head = self.take()
-        name = head.text
-        if head.kind in UPRIGHT | DECORATIONS:
-            name = self.take().text if self.head.kind != "{" else self.word()
-        name = _SPELLED.get(name, name).lstrip("\\")
-        if head.kind in UPRIGHT and name in NAMED:
-            return self.applied(NAMED[name], head)
-        if name == "pi" and head.kind == r"\pi":
-            return self.builder.name("pi", head.position)
-        if name == "e" and head.kind in ("letter", r"\mathrm"):
-            return self.exponential(head)
-        if not name.replace("_", ""):
-            self.builder.fail("an empty name", r"write e.g. \mathrm{rate}", head.position)
-        if name == "z":
-            return self.token(head)
-        if name in self.builder.indices:
-            return self.builder.name(name, head.position)
-        return self.parameter(name, head, scripts)
-
-    def exponential(self, head: Lexeme) -> Value:
-        if self.head.kind != "^":
-            remedy = r"write e^{x} for the exponential, another letter for a parameter"
-            self.builder.fail("e alone is ambiguous", remedy, head.position)
-        self.take()
-        return self.builder.call("exp", [self.script()], head.position)
-
-    def parameter(self, name: str, head: Lexeme, scripts: bool) -> Value:
-        letter = name
-        subscript = self.subscript() if scripts and self.accepts("_") else ""
-        name += subscript
-        if name == "lambda":
-            name = "lambda_"
-        if self.head.kind in ("(", r"\{") and scripts and (letter in FUNCTION_LETTERS or not self.head.spaced):
-            remedy = rf"write {head.text} \cdot (..) for a product, \operatorname{{..}} for a function"
-            self.builder.fail(f"{name}(..) could be a function or a product", remedy, head.position)
-        return self.builder.name(name, head.position)
-
-    def subscript(self) -> str:
-        r"""What a parameter's subscript adds to its name: digits themselves, _ and the letters, _ and \mathrm{..}."""
-        upright = self.head.kind in UPRIGHT or (self.head.kind == "{" and self.lexemes[self.next + 1].kind in UPRIGHT)
-        if upright:
-            braced = self.accepts("{")
-            self.take()
-            found = self.word()
-            if braced:
-                self.expect("}", "close the subscript")
-        elif self.head.kind == "{":
-            found = self.word()
-        else:
-            if self.head.kind == "number" and len(self.head.text) > 1:
-                self.script()
-            if self.head.kind not in ("number", "letter"):
-                self.unexpected("expected a subscript", "write _1 or _{ab}")
-            found = self.take().text
-        if not found:
-            self.builder.fail("an empty subscript", "write x_1 or x_{ab}, or leave it out", self.previous.position)
-        found = found.lstrip("\\")
-        return found if found.isdigit() and not upright else f"_{found}"
-
-    def token(self, head: Lexeme) -> Value:
-        """z with its subscript; a star on it (the target's local field) changes nothing."""
-        self.skip_star()
-        if not self.accepts("_"):
-            self.builder.fail("z alone is not a token", "write z_1, z_2, ..", head.position)
-        if self.head.kind == "number" and len(self.head.text) > 1:
-            text = self.head.text
-            what, remedy = f"z_{text[:20]} is z_{text[0]} followed by {text[1:20]}", f"write z_{{{text[:20]}}}"
-            self.builder.fail(what, remedy, head.position)
-        if self.head.kind != "{":
-            value = self.builder.indexed_token(self.script(), head.position)
-        else:
-            position = self.take().position
-            if self.accepts(*STARS):
-                self.accepts(",")
-            with self.builder.nested(position):
-                value = self.builder.indexed_token(self.expression(), head.position)
-            self.expect("}", "close the subscript")
-        self.skip_star()
-        if self.head.kind == "number" and not self.head.spaced:
-            remedy = r"put numbers first, or brace the subscript"
-            self.builder.fail(f"a number follows z_{value.expr}"[:40], remedy, self.head.position)
-        return value
-
-    def skip_star(self) -> None:
-        for star in STARS:
-            for script in (("^", star), ("^", "{", star, "}")):
-                if self.follows(*script):
-                    self.next += len(script)
-                    return
-
     def indicator(self) -> Value:
         r"""\mathbf{1}[x > y] or \mathbf{1}_{x > y}: the step of x - y."""
         head = self.take()
@@ -458,9 +341,4 @@ def parse_latex(text: str, *, tokens: int | None = None) -> sp.Expr | sp.Immutab
     >>> parse_latex(r"\mathrm{He}_4(z_1) + \frac{1}{2}\sin(z_{\star,1}) z_2")
     z2*sin(z1)/2 + He(4, z1)
     """
-    if not isinstance(text, str):
-        raise FormulaError(f"a formula is a text, not {type(text).__name__}: pass a str")
-    try:
-        return _Parser(formula_part(text), tokens).formula()
-    except RecursionError:
-        raise FormulaError("the formula is nested too deeply: write a flatter one") from None
+    return read_formula(text, lambda text: _Parser(formula_part(text), tokens))

@@ -17,7 +17,8 @@ PACKAGE = ROOT / "sie_sym"
 # A module may import the modules that stand before it: in a line above, or on its left in its own line.
 LINES = (
     "errors evidence files functions",
-    "domain formula formula_functions parse latex_lexemes latex_display parse_latex latex_tables",
+    "domain formula formula_functions recursive_descent parse latex_lexemes latex_display latex_names parse_latex "
+    "latex_tables",
     "linear_forms target model paper_targets",
     "owen straight_line function_code codegen numeric",
     "hermite polynomial balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
