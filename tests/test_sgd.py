@@ -773,3 +773,16 @@ def test_the_encoding_of_callables_is_one_column_or_several(given: object, colum
     fields = Fields.of_callables(2, lambda z: z, lambda z: z, lambda z: z, encoding=given)
     assert np.array_equal(fields.encoding, np.asarray(columns))
     assert (fields.untied, fields.summed) == (False, False)
+
+
+def test_a_checkpoint_is_written_at_the_end_and_else_when_it_is_time(tmp_path: Path) -> None:
+    fields, path = quadratic(), tmp_path / "run.npz"
+    settings = SGDSettings(60, 0.1, 20, 3, seed=4, record=5)
+    written: list[bool] = []
+    run_sgd(
+        fields, settings, checkpoint=path, progress=lambda *_: written.append(path.exists()), checkpoint_seconds=9e9
+    )
+    assert written == [False, False, False, True]
+    seen: list[int] = []
+    run_sgd(fields, settings, checkpoint=path, progress=lambda step, _: seen.append(step))
+    assert seen == []  # complete: no step is made again
