@@ -136,7 +136,7 @@ def test_smooth_networks(name: str, tokens: int) -> None:
 def test_kinked_networks_of_one_token(name: str, tokens: int) -> None:
     loss, noise = checked(KINKED[name], tokens)
     # no alibi: the losses are of order 1, their V up to 20
-    assert loss < 0.03
+    assert loss < 0.05
     assert noise < 0.5
 
 
