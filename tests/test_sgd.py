@@ -786,3 +786,24 @@ def test_a_checkpoint_is_written_at_the_end_and_else_when_it_is_time(tmp_path: P
     seen: list[int] = []
     run_sgd(fields, settings, checkpoint=path, progress=lambda step, _: seen.append(step))
     assert seen == []  # complete: no step is made again
+
+
+def test_the_unsquared_loss_stands_still_at_a_perfect_fit() -> None:
+    """|g - phi| has a kink there, with 0 among its subgradients; what is not a number stays visible."""
+    constants = StepConstants(0.01, 1, True, np.inf)
+    normals, lengths = np.array([[0.7], [-1.3]]), np.array([[5.0]])
+    fit = Fields.of_callables(1, lambda z: z, lambda z: z, lambda z: np.ones((1, *z.shape)))
+    lost = Fields.of_callables(1, lambda z: z * np.nan, lambda z: z, lambda z: np.ones((1, *z.shape)))
+    for fields, start, end in ((fit, 1.0, 1.0), (lost, 0.5, np.nan)):
+        m = np.array([[start]])
+        with np.errstate(all="ignore"):
+            tied_step(fields, constants, m, np.empty((0, 1)), normals, lengths)
+        assert m[0, 0] == pytest.approx(end, abs=1e-15, nan_ok=True)
+
+
+def test_the_plain_step_stands_still_at_a_perfect_fit() -> None:
+    fit = Fields.of_callables(1, lambda z: z, lambda z: z, lambda z: np.ones((1, *z.shape)))
+    frame = np.array([[2.0, 0.0, 0.0, 0.0]])
+    sample = np.array([[[0.3, -0.2, 0.5, 0.1]]])
+    with np.errstate(all="ignore"):
+        assert np.array_equal(plain_step(fit, frame[0], frame, sample, 0.5, "frobenius"), frame[0])
