@@ -8,9 +8,13 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.comparison import Section
-from benchmarks.memory import peaks
-from benchmarks.page import page
+# Everybody computes on one thread (SGD says on how many): threads that wait for a busy core measure the neighbours.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+from benchmarks.comparison import Section  # noqa: E402
+from benchmarks.memory import peaks  # noqa: E402
+from benchmarks.page import page  # noqa: E402
 
 NAMES = ("transform", "moments", "loss_grid", "phases", "flow", "sgd", "commands", "memory")
 

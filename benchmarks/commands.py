@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -39,20 +41,35 @@ def answer(formula: str) -> int:
     return int(json.loads(run(["-m", "sie_sym", "sie", "-g", formula, "--json"]))["sie"])
 
 
+def processor_seconds(action: Callable[[], Any]) -> tuple[float, float, Any]:
+    """Processor time of the processes that an action starts and waits for, its wall-clock time, its value."""
+    begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    value = action()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - begin, value
+
+
 def section(quick: bool) -> Section:
     formulas = dict(list(FORMULAS.items())[:2]) if quick else FORMULAS
     tasks: dict[str, Callable[[], Any]] = {"import": lambda: run(["-c", "import sympy"])}
     tasks |= {formula: lambda formula=formula: answer(formula) for formula in formulas}  # type: ignore[misc]
-    found = best(tasks, 1 if quick else 7)
+    runs = {name: [processor_seconds(task)] for name, task in tasks.items()}
+    for _ in range(0 if quick else 3):
+        for name, task in tasks.items():
+            runs[name].append(processor_seconds(task))
     for formula, exponent in formulas.items():
-        if found[formula].value != exponent:
-            raise AssertionError(f"{formula}: {found[formula].value}, by hand {exponent}")
-    start = found["import"].seconds
+        if any(found != exponent for _, _, found in runs[formula]):
+            raise AssertionError(f"{formula}: {runs[formula]}, by hand {exponent}")
+    busy, wall = ({name: min(one[i] for one in found) for name, found in runs.items()} for i in (0, 1))
     return Section(
         "Commands from the shell",
-        "`sie-sym sie -g FORMULA`, Python's start included: at most one second. A fresh Python that does nothing but "
-        f"import SymPy takes {start:.2f} s here.",
-        tuple(Row(f"`{formula}`", "at most 1 s", found[formula].seconds, SECONDS, target=1.0) for formula in formulas),
+        "`sie-sym sie -g FORMULA`, Python's start included: at most one second. Judged by processor time, on one "
+        "thread, which a busy machine hardly changes; the wall-clock time stands beside it. A fresh Python that does "
+        f"nothing but import SymPy takes {busy['import']:.2f} s (wall {wall['import']:.2f} s) here.",
+        tuple(
+            Row(f"`{formula}`", f"at most 1 s; our wall {wall[formula]:.2f} s", busy[formula], SECONDS, target=1.0)
+            for formula in formulas
+        ),
         growths(quick),
     )
 

@@ -93,7 +93,8 @@ def page(sections: Mapping[str, Section], peaks: Sequence[Peak], load: Sequence[
         "# Benchmarks", "",
         "Ours and our peers', in one run of `python -m benchmarks`: both sides take turns, each time is the best of "
         "several, and what counts is the ratio, how many times faster than the peer we are (below 1: slower). `>` "
-        "marks a peer that was stopped at its limit. Errors are the largest deviations from a converged value.", "",
+        "marks a peer that was stopped at its limit. Linear algebra runs on one thread. Errors are the largest "
+        "deviations from a converged value.", "",
         f"Measured on {machine()}"
         + (f" Load average during the run: {min(load):.1f} to {max(load):.1f}." if load else ""), "",
     ]  # fmt: skip
