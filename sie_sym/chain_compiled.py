@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,17 @@ from sie_sym.fields import Array, Fields
 _TINY = 1e-300
 
 
+class _Constants(NamedTuple):
+    """`StepConstants` in the order in which the kernels unpack them, with the encoding and the Gram matrix."""
+
+    columns: Array
+    gram: Array
+    batch: int
+    gain: float
+    frobenius: bool
+    threshold: float
+
+
 def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
     """The compiled chain; a first call takes seconds, the same fields never compile twice.
 
@@ -28,27 +39,20 @@ def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
             "the numba engine needs scalar forms of g and phi but these fields are plain array functions: "
             "build them with fields_of from formulas, or use engine='numpy'"
         )
-    make = _untied_kernel if fields.untied else _tied_kernel
-    kernel = make(fields.scalar_target, fields.scalar_response, fields.tokens, fields.inputs, fields.rank)
-    columns = np.ascontiguousarray(fields.read(fields.frame_encoding))
-    gram = recovery_form(fields)
+    functions = fields.scalar_target, fields.scalar_response
+    kernel = _kernel(fields.untied, *functions, fields.tokens, fields.inputs, fields.rank)
+    fixed = _Constants(
+        columns=np.ascontiguousarray(fields.read(fields.frame_encoding)),
+        gram=recovery_form(fields),
+        batch=constants.batch,
+        gain=constants.gain,
+        frobenius=constants.frobenius,
+        threshold=constants.threshold_squared,
+    )
 
     def advance(m: Array, eps: Array, recovery: NDArray[np.int64], normals: Array, lengths: Array, step: int) -> None:
         try:
-            kernel(
-                m,
-                eps,
-                recovery,
-                normals,
-                lengths,
-                step,
-                columns,
-                gram,
-                constants.batch,
-                constants.gain,
-                constants.frobenius,
-                constants.threshold_squared,
-            )
+            kernel(m, eps, recovery, normals, lengths, step, fixed)
         except numba_or_missing().core.errors.NumbaError as error:
             raise NoClosedForm(
                 "numba cannot compile these functions (special functions beyond erf have no machine code): use "
@@ -59,7 +63,8 @@ def numba_advance(fields: Fields, constants: StepConstants) -> Advance:
 
 
 @lru_cache(maxsize=32)
-def _tied_kernel(
+def _kernel(
+    untied: bool,
     scalar_target: Callable[..., Any],
     scalar_response: Callable[..., Any],
     tokens: int,
@@ -67,7 +72,12 @@ def _tied_kernel(
     rank: int,
 ) -> Any:
     numba = numba_or_missing()
+    chain = _untied_chain if untied else _tied_chain
     target, response = compiled(numba, scalar_target), compiled(numba, scalar_response)
+    return compiled(numba, chain(target, response, tokens, inputs, rank))
+
+
+def _tied_chain(target: Any, response: Any, tokens: int, inputs: int, rank: int) -> Callable[..., None]:
     summed = inputs != tokens
     scale = 1.0 / math.sqrt(tokens)
 
@@ -78,13 +88,9 @@ def _tied_kernel(
         normals: Array,
         lengths: Array,
         step: int,
-        columns: Array,
-        gram: Array,
-        batch: int,
-        gain: float,
-        frobenius: bool,
-        threshold: float,
+        constants: _Constants,
     ) -> None:
+        columns, gram, batch, gain, frobenius, threshold = constants
         runs = eps.shape[1]
         a = np.empty(tokens)
         outputs = len(target(a))
@@ -175,19 +181,10 @@ def _tied_kernel(
                         if norm >= threshold:
                             recovery[run] = step + s + 1
 
-    return compiled(numba, kernel)
+    return kernel
 
 
-@lru_cache(maxsize=32)
-def _untied_kernel(
-    scalar_target: Callable[..., Any],
-    scalar_response: Callable[..., Any],
-    tokens: int,
-    inputs: int,
-    rank: int,
-) -> Any:
-    numba = numba_or_missing()
-    target, response = compiled(numba, scalar_target), compiled(numba, scalar_response)
+def _untied_chain(target: Any, response: Any, tokens: int, inputs: int, rank: int) -> Callable[..., None]:
     summed = inputs != tokens
     scale = 1.0 / math.sqrt(tokens)
 
@@ -198,13 +195,9 @@ def _untied_kernel(
         normals: Array,
         lengths: Array,
         step: int,
-        columns: Array,
-        gram: Array,
-        batch: int,
-        gain: float,
-        frobenius: bool,
-        threshold: float,
+        constants: _Constants,
     ) -> None:
+        _, _, batch, gain, frobenius, threshold = constants
         runs = m.shape[1]
         a, h, rho = np.empty(tokens), np.empty(tokens), np.empty(tokens)
         along_target, along_weight, square = np.empty(tokens), np.empty(tokens), np.empty(tokens)
@@ -253,4 +246,4 @@ def _untied_kernel(
                 if threshold < math.inf and recovery[run] < 0 and norm >= threshold * tokens:
                     recovery[run] = step + s + 1
 
-    return compiled(numba, kernel)
+    return kernel

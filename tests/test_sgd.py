@@ -594,7 +594,7 @@ def test_counter_draws_have_their_laws(degrees: int) -> None:
 
 
 def test_numba_missing_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    chain_compiled._tied_kernel.cache_clear()
+    chain_compiled._kernel.cache_clear()
     counter_kernels.cache_clear()
     monkeypatch.setitem(sys.modules, "numba", None)
     with pytest.raises(MissingExtra, match=r"numba is not installed: pip install 'sie-sym\[fast\]'"):
