@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from sie_sym.composite_transform import SumTransform
 from sie_sym.enclosure import decide_sign, decide_zero
 from sie_sym.errors import NoClosedForm, SieSymError, TruncationError
 from sie_sym.evidence import Evidence, weakest
@@ -32,7 +33,7 @@ from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.operator_norm import CertifiedValue, OperatorNorm, directed_norm, largest_norm, operator_norm
 from sie_sym.symmetric_tensor import is_odeco
 from sie_sym.target import Target
-from sie_sym.transform import RidgeTransform, SumTransform, Transform
+from sie_sym.transform import RidgeTransform, Transform
 from sie_sym.weierstrass import weierstrass_transform
 
 _ORDERS_TRIED = 12

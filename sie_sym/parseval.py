@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import sympy as sp
 
+from sie_sym.composite_transform import ProductTransform, SumTransform
+from sie_sym.coupled_transform import CoupledTransform
 from sie_sym.enclosure import decide_zero
 from sie_sym.errors import NoClosedForm
 from sie_sym.functions import token
@@ -19,15 +21,7 @@ from sie_sym.linear_forms import Direction
 from sie_sym.polynomial import Polynomial
 from sie_sym.smoothed import Smoothed
 from sie_sym.symmetry import orthogonal_tensors
-from sie_sym.transform import (
-    CoupledTransform,
-    Point,
-    PolynomialTransform,
-    ProductTransform,
-    RidgeTransform,
-    SumTransform,
-    Transform,
-)
+from sie_sym.transform import Point, PolynomialTransform, RidgeTransform, Transform
 from sie_sym.weierstrass import weierstrass_transform
 from sie_sym.weighted_ridge import WeightedRidgeTransform
 

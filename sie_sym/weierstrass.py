@@ -23,6 +23,8 @@ from dataclasses import replace
 
 import sympy as sp
 
+from sie_sym.composite_transform import ProductTransform, SumTransform
+from sie_sym.coupled_transform import CoupledTransform
 from sie_sym.enclosure import decide_zero
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import TOKENS, relu, token, token_index
@@ -32,15 +34,7 @@ from sie_sym.normal_form import factored, vanishes_on_null_set
 from sie_sym.polynomial import Polynomial, expanded_size, is_polynomial
 from sie_sym.smoothed import Smoothed
 from sie_sym.target import tokens_of
-from sie_sym.transform import (
-    CoupledTransform,
-    Point,
-    PolynomialTransform,
-    ProductTransform,
-    RidgeTransform,
-    SumTransform,
-    Transform,
-)
+from sie_sym.transform import Point, PolynomialTransform, RidgeTransform, Transform
 from sie_sym.weighted_ridge import WeightedRidgeTransform
 
 POLYNOMIAL_BUDGET = 20_000

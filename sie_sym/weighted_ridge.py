@@ -18,14 +18,14 @@ from functools import cached_property
 
 import sympy as sp
 
-from sie_sym.errors import TruncationError
-from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, order
+from sie_sym.coupled_transform import EntrywiseTransform
+from sie_sym.hermite import MultiIndex, Tensor, factorial, order
 from sie_sym.smoothed import Smoothed
-from sie_sym.transform import TENSOR_BUDGET, Point, PolynomialTransform, RidgeTransform, Transform
+from sie_sym.transform import Point, PolynomialTransform, RidgeTransform
 
 
 @dataclass(frozen=True)
-class WeightedRidgeTransform(Transform):
+class WeightedRidgeTransform(EntrywiseTransform):
     """G of p(z) f(<a, z>); `weight` is G p and `ridge` that of f(<a, z>)."""
 
     weight: PolynomialTransform
@@ -103,16 +103,6 @@ class WeightedRidgeTransform(Transform):
             if degree is not None and (degree < 0 or k > degree + self.weight.degree):
                 return True
         return super().vanishes(k)
-
-    def derivatives(self, k: int) -> Tensor:
-        """All entries of order k.  Raises `TruncationError` beyond the tensor budget."""
-        if math.comb(len(self.tokens) + k - 1, k) > TENSOR_BUDGET:
-            raise TruncationError(
-                f"the order-{k} Hermite tensor of a function that couples {len(self.tokens)} tokens has more than "
-                f"{TENSOR_BUDGET} entries: ask for single coefficients"
-            )
-        entries = ((alpha, self.coefficient(alpha)) for alpha in multi_indices(self.tokens, k))
-        return {alpha: value for alpha, value in entries if value != 0}
 
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
         """The product rule for P_i(x v) r^{(i)}(x <a, v>), derivatives in x."""

@@ -24,9 +24,10 @@ LINES = (
     "hermite polynomial balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
     "gaussian_enclosure gaussian_rules gaussian",
     "quadrature random_shifts spectral hermite_grid gauss_hermite measure digits",
-    "real_roots smooth_sign normal_form tilted stein smoothed integral transform weighted_ridge weierstrass parseval",
+    "real_roots smooth_sign normal_form tilted stein smoothed integral transform composite_transform "
+    "coupled_transform weighted_ridge weierstrass parseval",
     "expansion",
-    "population_loss spectral_loss shifted_coefficients model_table loss_family numerical_loss",
+    "population_loss spectral_loss shifted_coefficients model_table loss_family numerical_loss sampled_loss",
     "exponents taylor escape landscape numerical_landscape gradient_noise numerical_noise frobenius_loss",
     "affine_landscape disk_minima phase_search phase_diagram phase_regions",
     "symmetric_tensor sphere_maximum operator_norm gain untied",

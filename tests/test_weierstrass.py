@@ -18,19 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf, eval_hermitenorm, ndtr
 
+from sie_sym.composite_transform import ProductTransform, SumTransform
 from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import DomainError, NoClosedForm, TruncationError
 from sie_sym.functions import TOKENS, He, gelu, relu, token
 from sie_sym.hermite import MultiIndex, inner_product, sparse
 from sie_sym.linear_forms import written_out
-from sie_sym.transform import (
-    PolynomialTransform,
-    ProductTransform,
-    RidgeTransform,
-    SumTransform,
-    Transform,
-    require_square_integrable,
-)
+from sie_sym.transform import PolynomialTransform, RidgeTransform, Transform, require_square_integrable
 from sie_sym.weierstrass import weierstrass_transform
 from sie_sym.weighted_ridge import WeightedRidgeTransform
 
