@@ -147,8 +147,9 @@ def _told(error: Exception) -> str:
 def _check(name: str) -> None:
     names = page_names()
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
-        raise SieSymError(f"unknown page {name[:60]!r}: did you mean {', '.join(close)}?")
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.4)
+        remedy = f"did you mean {', '.join(close)}? (--list lists all)" if close else "sie-sym derive --list lists all"
+        raise SieSymError(f"unknown page {name[:60]!r}: {remedy}")
 
 
 def _package() -> ModuleType:

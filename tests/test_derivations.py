@@ -152,6 +152,8 @@ def test_the_command_lists_the_pages() -> None:
 def test_an_unknown_page_is_named_with_the_nearest() -> None:
     with pytest.raises(SieSymError, match=r"unknown page 'lema_5': did you mean .*lemma_5"):
         run_pages(["lema_5"])
+    with pytest.raises(SieSymError, match=r"unknown page 'nosuch': sie-sym derive --list lists all$"):
+        run_pages(["nosuch"])
     result = CliRunner().invoke(main, ["derive", "lema_5"])
     assert result.exit_code == 2
 
