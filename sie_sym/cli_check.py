@@ -49,7 +49,7 @@ def check(
     (where H[m,m] = H[eps,eps]), rho and gain (tied against untied), related by = != < <= > >= to a formula in the
     overlaps m, eps and the parameters, or by ~ to a decimal, right to its last digit.  A list claims all the entries
     of a G, H, drift or C.
-    With --from-latex the claim is LaTeX, too.  Exit code 0 if proved, 1 if refuted or undecided.
+    With --from-latex target, model and claim are all LaTeX.  Exit code 0 if proved, 1 if refuted or undecided.
 
     \b
     Example: sie-sym check --model linear-attention -g "He(2,z1) + He(2,z2)" --claim "loss = 7 - 4*m^2"

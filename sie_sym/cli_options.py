@@ -38,7 +38,7 @@ _TARGET = (
     click.option(
         "--param", "parameters", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable, exact."
     ),
-    click.option("--from-latex", is_flag=True, help="Formulas are LaTeX."),
+    click.option("--from-latex", is_flag=True, help="Target, model and claim are LaTeX, all of them."),
 )
 _NAMED = f"{', '.join(MODELS)}, or phi(z1..zL)."
 _CHOSEN = click.option("--model", "model_text", required=True, metavar="NAME|FORMULA", help=_NAMED)

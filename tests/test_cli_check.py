@@ -118,6 +118,11 @@ def test_the_order_cuts_an_untied_loss_too() -> None:
 def test_latex_claims() -> None:
     arguments = ("-g", r"\mathrm{He}_2(z_1) + \mathrm{He}_2(z_2)", "--from-latex", "--model", "linear-attention")
     assert check(*arguments, "--claim", r"$R(m) = 7 - 4 m^{2}$")["verdict"] == "proved"
+    # E (z*_1 z*_2)^2 + E (z_1 z_2)^2/4 - E z*_1 z*_2 z_1 z_2 = 1 + 1/4 - m^2; the model is LaTeX, too.
+    every = ("-g", "z_1 z_2", "--from-latex", "--model", r"\frac{z_1 z_2}{2}")
+    assert check(*every, "--claim", r"R(m) = \frac{5}{4} - m^2")["verdict"] == "proved"
+    helped = CliRunner().invoke(main, ["check", "--help"]).stdout
+    assert "With --from-latex target, model and claim are all LaTeX." in helped
 
 
 def test_text_and_file(tmp_path: Path) -> None:
