@@ -301,7 +301,10 @@ def phases_answer(found: PhaseLine) -> Answer:
         "evidence": found.evidence.value,
         "error": found.error,
     }
-    lines = [f"{name.replace('_', ' '):20}{'none' if v is None else f'{v:.10f}'}" for name, v in boundaries.items()]
+    lines = [f"{name.replace('_', ' '):20}{_told(v)}" for name, v in boundaries.items()]
+    edges = {round(v, 6) for v in boundaries.values() if v is not None}
+    if any(round(r.low, 6) not in {0.0, *edges} for r in found.regions):
+        lines.append("of the minima at (1, 0) and (0, 1); other changes below: one that left its corner along the rim")
     rows: list[Row] = [
         ("a", f"{found.a:g}"),
         ("omega at", lines),
@@ -309,6 +312,12 @@ def phases_answer(found: PhaseLine) -> Answer:
         ("evidence", f"{found.evidence.value}, boundaries to {found.error:.0e}"),
     ]
     return Answer(data, rows, (found,))
+
+
+def _told(boundary: float | None) -> str:
+    if boundary is None:
+        return "none"
+    return f"{boundary:.10f}" + ("" if 0 <= boundary <= 1 else "  (outside of [0, 1]: no transition)")
 
 
 def _boundary(value: float) -> float | None:

@@ -305,6 +305,8 @@ def test_a_scale_that_is_none(a: str) -> None:
 
 
 def test_phase_diagram_as_text_and_latex(katex: Any, tmp_path: Path, pdflatex: Any) -> None:
+    assert "left its corner along the rim" in run("phase-diagram", "--a", "0.76")
+    assert run("phase-diagram", "--a", "0.72").count("outside of [0, 1]: no transition") == 4
     text = run("phase-diagram", "--a", "0.9")
     assert "0.7266098347" in text  # theory section 9
     latex = run("phase-diagram", "-o", str(tmp_path / "phases.tex"), "--latex")
