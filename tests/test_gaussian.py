@@ -343,3 +343,11 @@ def test_the_tail_bound_holds() -> None:
         [radius, radius + 2, radius + 10],
     )
     assert true < float(bound) < 100 * true
+
+
+def test_digits_asked_for_survive_cancellation() -> None:
+    """E cos(5 Z) = e^(-25/2): 18 bits cancel, and thirty digits are still given and right."""
+    value = GaussianExpectation(sp.cos(5 * z1)).evalf(30)
+    assert value.is_Float
+    assert value._prec >= 100
+    assert abs(value / sp.exp(R(-25, 2)).evalf(40) - 1) < R(1, 10**28)

@@ -807,3 +807,16 @@ def test_the_plain_step_stands_still_at_a_perfect_fit() -> None:
     sample = np.array([[[0.3, -0.2, 0.5, 0.1]]])
     with np.errstate(all="ignore"):
         assert np.array_equal(plain_step(fit, frame[0], frame, sample, 0.5, "frobenius"), frame[0])
+
+
+def test_plain_sgd_notes_the_first_step_above_the_threshold() -> None:
+    """The draws of a replica do not depend on how many steps follow, so that shorter runs show its path."""
+    fields = quadratic([[1, -1]])  # |(e, m)|^2 = m^2 + 2 eps^2
+    found = plain_sgd(fields, SGDSettings(12, 0.3, 8, 12, seed=3, start=(0.3, 0.1), threshold=0.5))
+    above = []
+    for steps in range(9):
+        state = plain_sgd(fields, SGDSettings(12, 0.3, steps, 12, seed=3, start=(0.3, 0.1)))
+        above.append(np.sqrt(state.m**2 + 2 * state.eps[:, 0] ** 2) >= 0.5)
+    expected = np.where(np.any(above, axis=0), np.argmax(above, axis=0), -1)
+    assert np.array_equal(found.recovery_step, expected)
+    assert len(set(expected)) > 2
