@@ -158,7 +158,6 @@ class Question:
     @cached_property
     def model(self) -> Model:
         """phi with its encoding and injection, its parameters replaced by the values given."""
-        import sympy as sp
 
         model = self._plain_model(self.target.tokens)
         if self.encoding is not None:
@@ -169,15 +168,7 @@ class Question:
         if clash:
             raise FormulaError(f"{', '.join(clash)} in the model is the name of an overlap: rename the parameter")
         self._refuse_unknown(map(str, {*self._target.parameters, *model.parameters}))
-        entries = self._substituted(tuple(model.encoding), "the encoding")
-        sigma = () if model.activation is None else (model.activation,)
-        return replace(
-            model,
-            components=self._substituted(model.components, "the model"),
-            encoding=sp.ImmutableDenseMatrix(model.encoding.rows, model.encoding.cols, entries),
-            injection=self._substituted(model.injection, "the injection"),
-            activation=next(iter(self._substituted(sigma, "the activation")), None),
-        )
+        return model.rewritten(self._substituted)
 
     @cached_property
     def loss(self) -> PopulationLoss:

@@ -2,7 +2,7 @@ r"""The model: f_w(X) = phi((X + P) w), phi: R^L -> R^k, with its positional enc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -85,6 +85,18 @@ class Model:
         before = self.injection or (sp.Integer(0),) * self.tokens
         total = tuple(old + new for old, new in zip(before, entries, strict=True))
         return replace(self, components=components, injection=total)
+
+    def rewritten(self, rewrite: Callable[[Sequence[sp.Expr], str], tuple[sp.Expr, ...]]) -> Model:
+        """The model with all its formulas rewritten; `rewrite` takes formulas and what they are ("the encoding")."""
+        entries = rewrite(tuple(self.encoding), "the encoding")
+        sigma = () if self.activation is None else (self.activation,)
+        return replace(
+            self,
+            components=rewrite(self.components, "the model"),
+            encoding=sp.ImmutableDenseMatrix(*self.encoding.shape, entries),
+            injection=rewrite(self.injection, "the injection"),
+            activation=next(iter(rewrite(sigma, "the activation")), None),
+        )
 
     def _check_length(self, what: str, entries: Sequence[sp.Expr]) -> None:
         if len(entries) != self.tokens:

@@ -6,7 +6,7 @@ formula; encodings as columns "1,-1" separated by semicolons.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -105,15 +105,7 @@ class Problem:
         model = self._unset[1]
         if model is None:
             raise SieSymError("there is no model: give one")
-        entries = self._substituted(tuple(model.encoding), "the encoding")
-        sigma = () if model.activation is None else (model.activation,)
-        return replace(
-            model,
-            components=self._substituted(model.components, "the model"),
-            encoding=sp.ImmutableDenseMatrix(*model.encoding.shape, entries),
-            injection=self._substituted(model.injection, "the injection"),
-            activation=next(iter(self._substituted(sigma, "the activation")), None),
-        )
+        return model.rewritten(self._substituted)
 
     @cached_property
     def _unset(self) -> tuple[Target, models.Model | None]:
@@ -152,7 +144,7 @@ class Problem:
             raise FormulaError(f"{name} needs an activation: {', '.join(ACTIVATIONS)}, or a formula in u")
         return parse_formula(ACTIVATIONS.get(text, text), variables="u")
 
-    def _substituted(self, entries: tuple[sp.Expr, ...], what: str) -> tuple[sp.Expr, ...]:
+    def _substituted(self, entries: Sequence[sp.Expr], what: str) -> tuple[sp.Expr, ...]:
         replaced = tuple(entry.subs(self._values) for entry in entries)
         if any(entry.has(sp.zoo, sp.nan, sp.oo, -sp.oo, sp.I) for entry in replaced):
             given = ", ".join(f"{name} = {value}" for name, value in self.formulas.values.items())
