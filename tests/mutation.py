@@ -40,6 +40,8 @@ TESTS = {
     "exponents": "test_integral test_exponents",
     "population_loss": "test_integral test_population_loss",
     "gaussian": "test_integral test_agreement test_gaussian",
+    "gaussian_rules": "test_integral test_agreement test_gaussian",
+    "gaussian_enclosure": "test_integral test_agreement test_gaussian",
     "sgd": "test_sgd test_gram_matrix",
     "chain": "test_sgd test_gram_matrix",
     "fields": "test_sgd test_gram_matrix",
