@@ -3,6 +3,7 @@ r"""The words of the LaTeX grammar: its lexemes, the commands it knows, and a cu
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
 from sie_sym.formula_functions import FUNCTIONS, FormulaBuilder
@@ -46,6 +47,7 @@ GREEK = frozenset({
 DECORATIONS = frozenset({r"\mathbf", r"\boldsymbol", r"\bm", r"\vec", r"\mathit"})
 UPRIGHT = frozenset({r"\mathrm", r"\operatorname", r"\text", r"\mathsf"})
 INDICATORS = frozenset({r"\mathbf", r"\mathbb", r"\mathds"})
+FRACTIONS = frozenset({r"\frac", r"\dfrac", r"\tfrac"})
 STARS = frozenset({r"\star", r"\ast", "*"})
 CLOSING = {"(": ")", "[": "]", r"\{": r"\}", r"\lvert": r"\rvert"}
 PRODUCT = frozenset({r"\cdot", r"\times", "*"})
@@ -60,7 +62,8 @@ KNOWN = (
     | STARS
     | COMMANDS.keys()
     | {rf"\{letter}" for letter in GREEK}
-    | {r"\frac", r"\dfrac", r"\tfrac", r"\sqrt", r"\sum", r"\prod", r"\begin", r"\{", r"\lvert", r"\pi", r"\limits"}
+    | FRACTIONS
+    | {r"\sqrt", r"\sum", r"\prod", r"\begin", r"\{", r"\lvert", r"\pi", r"\limits"}
 )
 
 
@@ -72,7 +75,15 @@ def _lexemes(builder: FormulaBuilder) -> list[Lexeme]:
             remedy = "write a command such as \\beta" if not text[position].isascii() else "remove it"
             builder.fail(f"unexpected character {text[position]!a}", remedy, position)
         kind, piece = str(match.lastgroup), match.group()
-        if kind not in ("space", "left"):
+        if kind == "number" and len(piece) > 1 and found and found[-1].kind in FRACTIONS:
+            # The arguments of \frac are single digits where they are not braced.
+            if len(piece) > 2 or not piece.isdigit():
+                what = rf"{found[-1].kind}{piece[:20]} is \frac{{{piece[0]}}}{{{piece[1]}}} followed by {piece[2:20]}"
+                split = rf"\frac{{{piece[:-1]}}}{{{piece[-1]}}} or \frac{{{piece[0]}}}{{{piece[1]}}} \cdot {piece[2:]}"
+                remedy = f"write {split}" if piece.isdigit() and len(piece) < 9 else r"write \frac{..}{..}"
+                builder.fail(what, remedy, position)
+            found += [Lexeme("number", piece[0], position, spaced), Lexeme("number", piece[1], position + 1, False)]
+        elif kind not in ("space", "left"):
             # A space after a letters-only command ends its name and says nothing.
             kind = kind if kind in ("number", "letter") else piece
             found.append(Lexeme(kind, piece, position, spaced))
@@ -81,6 +92,16 @@ def _lexemes(builder: FormulaBuilder) -> list[Lexeme]:
         position = match.end()
     found.append(Lexeme("end", "", len(text), spaced))
     return found
+
+
+_INSIDE = r"((?:[^{}]|\{[^{}]*\})*)"
+_LIMITS = re.compile(rf"\\(?:sum|prod) (?:\\limits )?_ \{{ [^{{}}=]*={_INSIDE}\}} \^ (?:(\w) |\{{{_INSIDE}\}})")
+
+
+def length_is_a_limit(lexemes: Sequence[Lexeme]) -> bool:
+    r"""Whether a limit of some sum or product reads L, so that L is the number of tokens: \sum_{l=1}^{L}."""
+    words = " ".join(lexeme.text for lexeme in lexemes)
+    return any("L" in " ".join(filter(None, limits.groups())).split() for limits in _LIMITS.finditer(words))
 
 
 class Cursor(RecursiveDescent[Lexeme]):

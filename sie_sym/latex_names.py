@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import sympy as sp
+
 from sie_sym.formula import Value
 from sie_sym.latex_lexemes import (
     DECORATIONS,
@@ -19,11 +21,16 @@ from sie_sym.latex_lexemes import (
     Lexeme,
 )
 
+LENGTH = sp.Symbol("L", real=True)
+"""The parameter L of formulas in which no limit reads it."""
 _SPELLED = {r"\varepsilon": "eps"}
 
 
 class NameReader(Cursor):
     """The rules of the grammar that read a name."""
+
+    length: int | None = None
+    """What the letter L means wherever it stands; None where it is a parameter like any other."""
 
     @abstractmethod
     def script(self) -> Value:
@@ -53,6 +60,9 @@ class NameReader(Cursor):
             return self.applied(NAMED[name], head)
         if name == "pi" and head.kind == r"\pi":
             return self.builder.name("pi", head.position)
+        if name in ("e", "z") and head.kind == "letter" and not scripts and self.head.kind in ("_", "^"):
+            script = name + self.head.kind
+            self.builder.fail(f"LaTeX reads only the {name} of {script}", f"write {{{script}{{..}}}}", head.position)
         if name == "e" and head.kind in ("letter", r"\mathrm"):
             return self.exponential(head)
         if not name.replace("_", ""):
@@ -81,6 +91,8 @@ class NameReader(Cursor):
         if self.head.kind in ("(", r"\{") and scripts and (letter in FUNCTION_LETTERS or not self.head.spaced):
             remedy = rf"write {head.text} \cdot (..) for a product, \operatorname{{..}} for a function"
             self.builder.fail(f"{name}(..) could be a function or a product", remedy, head.position)
+        if self.length is not None and name == LENGTH.name:
+            return self.builder.number(str(self.length), "", head.position)
         return self.builder.name(name, head.position)
 
     def subscript(self) -> str:

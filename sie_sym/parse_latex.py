@@ -9,7 +9,8 @@ r"""Formula text in LaTeX -> SymPy: a small grammar of its own that refuses what
 Tokens are z_1, z_{12} or z_{\star,1}; z_12 is refused because LaTeX typesets it as z_1 followed by 2.  The body
 of a sum reaches to the next + or -.  e^{x} is the exponential.  Letters that stand side by side are refused
 (write a b for the product, \mathrm{rate} for one name); a parameter's numeric subscript joins its name
-(\beta_1 is beta1), a letter subscript follows an underscore (\omega_c is omega_c), \lambda is lambda_.
+(\beta_1 is beta1), a letter subscript follows an underscore (\omega_c is omega_c), \lambda is lambda_.  Arguments
+without braces are one digit or letter: \frac43 is 4/3, and \frac123 is refused.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from sie_sym.latex_lexemes import (
     COMMANDS,
     DECORATIONS,
     ENDING,
+    FRACTIONS,
     INDICATORS,
     PRODUCT,
     UPRIGHT,
     Lexeme,
+    length_is_a_limit,
 )
-from sie_sym.latex_names import NameReader
+from sie_sym.latex_names import LENGTH, NameReader
 from sie_sym.recursive_descent import read_formula
 
 
@@ -37,7 +40,7 @@ class _Parser(NameReader):
 
     def __init__(self, text: str, tokens: int | None) -> None:
         super().__init__(text)
-        self.tokens = tokens
+        self.length = tokens if length_is_a_limit(self.lexemes) else None
         self.bars = 0
         """How many | are open in the innermost group: inside, a | closes."""
 
@@ -193,7 +196,7 @@ class _Parser(NameReader):
             return self.group(head.kind, CLOSING[head.kind])
         if head.kind == "{":
             return self.braced()
-        if head.kind in (r"\frac", r"\dfrac", r"\tfrac"):
+        if head.kind in FRACTIONS:
             self.take()
             numerator = self.part()
             denominator = [self.builder.reciprocal(factor, head.position) for factor in self.part()]
@@ -321,19 +324,27 @@ class _Parser(NameReader):
     def upper_bound(self) -> Value:
         position = self.head.position
         bound = self.script()
-        if bound.expr == sp.Symbol("L", real=True):
-            if self.tokens is None:
-                remedy = "write it as a number, or give the number of tokens"
-                self.builder.fail("the number L of tokens is unknown", remedy, position)
-            return Value(sp.Integer(self.tokens))
+        if LENGTH in bound.expr.free_symbols:
+            remedy = "write it as a number, or give the number of tokens"
+            self.builder.fail("the number L of tokens is unknown", remedy, position)
         return bound
+
+
+def counts_tokens(text: str) -> bool:
+    r"""Whether the letter L means the number of tokens in a formula: it is the limit of a sum or product.
+
+    >>> counts_tokens(r"\frac{1}{L} \sum_{l=1}^{L} z_l"), counts_tokens("L z_1")
+    (True, False)
+    """
+    return _Parser(formula_part(text), 1).length is not None
 
 
 def parse_latex(text: str, *, tokens: int | None = None) -> sp.Expr | sp.ImmutableDenseMatrix:
     r"""The expression or matrix that a LaTeX formula means; `tokens` is the value of L in \sum_{l=1}^{L}.
 
-    The formula may be a display as `latex` writes it for a target: delimiters, comment lines, g(z) = and the alignment
-    of a long sum are passed over.
+    Every other L of such a formula is that number, too; where no limit reads L it is a parameter.  The formula may be a
+    display as `latex` writes it for a target: delimiters, comment lines, g(z) = and the alignment of a long sum are
+    passed over.
 
     Raises `FormulaError` for commands outside the grammar, for what could be read in two ways, and beyond the
     budgets of `sie_sym.formula`; `DomainError` as `sie_sym.parse.parse_formula`.

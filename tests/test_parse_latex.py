@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sie_sym.errors import DomainError, FormulaError, SieSymError
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softplus, token
-from sie_sym.parse_latex import parse_latex
+from sie_sym.parse_latex import counts_tokens, parse_latex
 
 Z1, Z2, Z3, Z12 = token(1), token(2), token(3), token(12)
 L = sp.Symbol("l", integer=True)
@@ -44,6 +44,9 @@ MEANINGS = {
     r"\left(z_1^2\right)^3": Z1**6,
     r"\frac{1}{2}z_1": Z1 / 2,
     r"\frac 1 2 z_1": Z1 / 2,
+    r"\frac12z_1": Z1 / 2,
+    r"\tfrac43 + \frac\pi2": sp.Rational(4, 3) + sp.pi / 2,
+    r"\frac1{2} \sqrt2 z_1": sp.sqrt(2) * Z1 / 2,
     r"\tfrac{z_1}{2} + z_2/3": Z1 / 2 + Z2 / 3,
     r"0.1 z_1": Z1 / 10,
     r"\sqrt{2} z_1": sp.sqrt(2) * Z1,
@@ -110,13 +113,33 @@ def test_the_number_of_tokens() -> None:
         parse_latex(text)
 
 
+def test_one_letter_has_one_meaning() -> None:
+    mean = sp.Sum(TOKENS[L], (L, 1, 3)) / sp.sqrt(3)
+    for text in (r"\frac{1}{\sqrt{L}} \sum_{l=1}^L z_l", r"\frac1{\sqrt L} \sum\limits_{l = L - 2}^{{L}} z_l"):
+        assert counts_tokens(text)
+        assert parse_latex(text, tokens=3) == mean
+    assert parse_latex(r"z_{L} \prod_{l=1}^{L-1} z_l", tokens=3) == token(3) * sp.Product(TOKENS[L], (L, 1, 2))
+    with pytest.raises(FormulaError, match="division by zero"):
+        parse_latex(r"\frac{1}{L - 3} \sum_{l=1}^{L} z_l", tokens=3)
+    # Where no limit reads it, L is a parameter; so is what only contains the letter.
+    for text in (r"L \sum_{l=1}^{3} z_l", r"\sum_{l=1}^{3} L z_l", r"\Lambda + L_1 z_1", r"\sum_{L=1}^{3} z_L"):
+        assert not counts_tokens(text)
+    assert parse_latex("L z_1", tokens=3) == sp.Symbol("L", real=True) * Z1
+
+
 REFUSED = {
     "": "empty",
     "z_12": r"z_1 followed by 2: write z_\{12\}",
     "z_1 2": "put numbers first",
     "z_{1}2": "number follows",
     "z_1^12": "first digit",
-    r"\frac12": "first digit",
+    r"\frac123": r"write \\frac\{12\}\{3\} or \\frac\{1\}\{2\} \\cdot 3",
+    r"\dfrac1.5": r"write \\frac\{",
+    r"\frac12 3": "number 3 follows",
+    r"\sqrt23": "first digit",
+    r"\frac{1}z_1": r"reads only the z",
+    r"\sqrt z_1": r"write \{z_\{",
+    "2^e^2": r"reads only the e",
     "z": "z_1, z_2",
     "z_0": "not a token",
     "z_{0}": "not a token",
