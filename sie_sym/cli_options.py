@@ -286,12 +286,30 @@ class Question:
 
     @cached_property
     def _values(self) -> dict[str, sp.Expr]:
-        return assignments(self.parameters, "--param")
+        values = assignments(self.parameters, "--param")
+        if self._counts_tokens:
+            import sympy as sp
+
+            number = sp.Integer(self.tokens)
+            if values.setdefault("L", number) != number:
+                remedy = "leave it out, or rename the parameter"
+                raise FormulaError(f"--param L={values['L']}, but the limit L of a sum is --tokens {number}: {remedy}")
+        return values
+
+    @cached_property
+    def _counts_tokens(self) -> bool:
+        """Whether a limit of a sum reads L, which then is the number of tokens in every formula."""
+        if not self.from_latex or self.tokens is None:
+            return False
+        from sie_sym.parse_latex import counts_tokens
+
+        texts = (self.target_text.strip(), (self.model_text or "").strip())
+        return any(counts_tokens(text) for text in texts if text not in MODELS and not text.startswith("@"))
 
     def _refuse_unknown(self, present: Any) -> None:
         names = sorted(present)
         for name in self._values:
-            if name not in names:
+            if name not in names and not (name == "L" and self._counts_tokens):
                 known = f"its parameters are {', '.join(names)}" if names else "there is no parameter"
                 raise FormulaError(f"--param {name[:60]} does not occur in the formulas: {known}")
 

@@ -127,6 +127,25 @@ def test_sie_of_names_tokens_and_latex() -> None:
     assert answer("sie", "--from-latex", "-g", latex)["tensor"] == {"[4, 0]": "24", "[0, 4]": "48"}
 
 
+MEAN = r"\frac{1}{\sqrt{L}}\sum_{i=1}^L z_i"
+
+
+def test_the_upper_limit_of_a_sum_is_every_l() -> None:
+    latex = ("--tokens", "3", "--from-latex", "-g", MEAN)
+    for command in (("sie",), ("gain", "--activation", "relu")):
+        named = answer(*command, "--tokens", "3", "-g", "@mean")
+        for parameters in ((), ("--param", "L=3")):
+            assert answer(*command, *latex, *parameters) == named
+    # The model and a claim of the same command mean the same number.
+    model = ("--model", r"\frac{1}{\sqrt L} z_1")
+    said = run("check", *latex, *model, "--claim", r"C_{1,0,0} = \frac{1}{\sqrt{L}}")
+    assert "sqrt(3)*z1/3" in said
+    assert "proved by exact algebra" in said
+    result = CliRunner().invoke(main, ["sie", *latex, "--param", "L=4"])
+    assert result.exit_code == 2
+    assert "--param L=4, but the limit L of a sum is --tokens 3" in result.output
+
+
 def test_formulas_may_start_with_a_minus() -> None:
     assert answer("sie", "-g", "-z1^2")["tensor"] == {"[2]": "-2"}
     assert answer("sie", "--target", "-z1^2")["tensor"] == {"[2]": "-2"}
