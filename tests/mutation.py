@@ -97,6 +97,18 @@ def _docstring(node: ast.AST, parents: dict[ast.AST, ast.AST]) -> bool:
     return isinstance(parents.get(node), ast.Expr)
 
 
+def _parse(text: str) -> ast.Module:
+    """The tree with an operator of its own at each place: the parser shares one `ast.Add` among all sums."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        for name, value in ast.iter_fields(node):
+            if type(value) in SWAPS:
+                setattr(node, name, type(value)())
+            elif isinstance(value, list):
+                setattr(node, name, [type(item)() if type(item) in SWAPS else item for item in value])
+    return tree
+
+
 def _inert(node: ast.AST) -> Iterator[ast.AST]:
     """Parts that no test can notice: annotations, decorators such as dataclass(frozen=True), and zip's strict=True."""
     for name in ("annotation", "returns"):
@@ -171,7 +183,7 @@ def _text(tree: ast.Module) -> str:
 
 def mutants(module: str, count: int, seed: int) -> list[Mutant]:
     """`count` mutants of a module of the package, drawn without repetition; all of them if there are fewer."""
-    tree = ast.parse((ROOT / "sie_sym" / f"{module}.py").read_text())
+    tree = _parse((ROOT / "sie_sym" / f"{module}.py").read_text())
     spots = list(_spots(tree))
     drawn = random.Random(f"{module} {seed}").sample(spots, min(count, len(spots)))
     return [_mutated(tree, *spot) for spot in drawn]

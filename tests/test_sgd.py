@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -775,14 +776,24 @@ def test_the_encoding_of_callables_is_one_column_or_several(given: object, colum
     assert (fields.untied, fields.summed) == (False, False)
 
 
-def test_a_checkpoint_is_written_at_the_end_and_else_when_it_is_time(tmp_path: Path) -> None:
+def test_a_checkpoint_is_written_when_it_is_time_and_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fields, path = quadratic(), tmp_path / "run.npz"
     settings = SGDSettings(60, 0.1, 20, 3, seed=4, record=5)
-    written: list[bool] = []
-    run_sgd(
-        fields, settings, checkpoint=path, progress=lambda *_: written.append(path.exists()), checkpoint_seconds=9e9
-    )
-    assert written == [False, False, False, True]
+    clock = itertools.count(1000, 10)  # every look at it takes ten seconds
+    monkeypatch.setattr(sgd, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    for seconds, expected in ((25, [False, False, True, True]), (500, [False, False, False, True])):
+        written: list[bool] = []
+        path.unlink(missing_ok=True)
+        run_sgd(
+            fields,
+            settings,
+            checkpoint=path,
+            progress=lambda *_, written=written: written.append(path.exists()),
+            checkpoint_seconds=seconds,
+        )
+        assert written == expected
     seen: list[int] = []
     run_sgd(fields, settings, checkpoint=path, progress=lambda step, _: seen.append(step))
     assert seen == []  # complete: no step is made again
