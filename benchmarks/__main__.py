@@ -29,9 +29,10 @@ def main() -> None:
     names = given.only or [name for name in NAMES if name != "memory" or not given.quick]
     load: list[float] = []
     sections: dict[str, Section] = {}
-    for name in (name for name in NAMES if name in names and name != "memory"):
+    chosen = {name: import_module(f"benchmarks.{name}") for name in NAMES if name in names and name != "memory"}
+    for name, module in chosen.items():
         print(f"{name} ...", file=sys.stderr, flush=True)
-        sections[name] = import_module(f"benchmarks.{name}").section(given.quick)
+        sections[name] = module.section(given.quick)
         if hasattr(os, "getloadavg"):
             load.append(os.getloadavg()[0])
     text = page(sections, peaks() if "memory" in names else [], load)

@@ -78,7 +78,7 @@ METHODS = {"ours": ours, "integrate": by_integrate, "stats.E": by_stats}
 def sympy_rows(quick: bool) -> list[Row]:
     """Each answer from a fresh process, so that nobody has it in a cache."""
     rows = []
-    limit = 30.0
+    limit = 20.0
     for name, (_, _, value) in cases(quick).items():
         mine, found = apart("moments", ["ours", name], limit)
         error = deviation(found, value) / value
