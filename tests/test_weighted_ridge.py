@@ -120,3 +120,11 @@ def test_tensors_list_the_coefficients_that_are_not_zero() -> None:
     second = {((1, 2),): R(-1, 2), ((1, 1), (2, 1)): R(1, 2), ((2, 2),): R(3, 2)}
     assert transform.derivatives(2) == {alpha: c / sp.sqrt(sp.pi) for alpha, c in second.items()}
     assert weierstrass_transform(Z1 * sp.sqrt(sp.pi) * sp.sign(Z1 + Z2)).derivatives(0) == {(): 1}
+
+
+def test_the_constant_half_of_a_step_is_not_lost() -> None:
+    """z1 1[S > 0] = z1/2 + z1 sign(S)/2, S = z1 + z2: odd orders are those of z1/2, which has the first only."""
+    transform = weierstrass_transform(Z1 * sp.Heaviside(Z1 + Z2))
+    assert isinstance(transform, WeightedRidgeTransform)
+    assert [transform.vanishes(k) for k in (0, 1, 2, 3, 5)] == [False, False, False, True, True]
+    assert transform.derivatives(1) == {((1, 1),): R(1, 2)}
