@@ -155,7 +155,7 @@ class GrowthReader:
         if exponent < 0:
             least = self.lower_bound(base)
             if least is None or not least > 0:
-                raise NoClosedForm(f"{base} may vanish in a denominator: no bound on the growth of its inverse")
+                raise NoClosedForm(f"no positive lower bound of {base} is known: the growth of its inverse needs one")
             return _number((least.lower() ** evaluate(exponent, {}).real).upper())
         bound = self.growth(base)
         if not exponent.is_Integer:

@@ -11,6 +11,7 @@ import sympy as sp
 from sie_sym.errors import FormulaError
 from sie_sym.functions import softmax, token
 from sie_sym.linear_forms import written_out
+from sie_sym.softmax_form import softmax_form
 from sie_sym.target import parameters_of, tokens_of
 
 ACTIVATION_VARIABLE = sp.Symbol("u", real=True)
@@ -126,7 +127,7 @@ def formula_model(formula: sp.Expr | sp.MatrixBase, tokens: int) -> Model:
     """
     entries = tuple(formula) if isinstance(formula, sp.MatrixBase) else (formula,)
     # Written out, so that encodings and injections, which shift the symbols z1..zL, reach every token.
-    components = tuple(written_out(sp.sympify(entry, strict=True)) for entry in entries)
+    components = tuple(softmax_form(written_out(sp.sympify(entry, strict=True))) for entry in entries)
     largest = max((max(tokens_of(c), default=0) for c in components), default=0)
     if largest > tokens:
         raise FormulaError(

@@ -9,6 +9,7 @@ import sympy as sp
 
 from sie_sym.errors import FormulaError
 from sie_sym.functions import TOKENS, token_index
+from sie_sym.softmax_form import softmax_form
 
 
 def tokens_of(expression: sp.Basic) -> frozenset[int]:
@@ -71,13 +72,14 @@ class Target:
     def of(cls, formula: sp.Expr | sp.MatrixBase, tokens: int | None = None, name: str | None = None) -> Target:
         """The target of a SymPy expression or matrix; `tokens` defaults to the largest token that occurs.
 
+        Ratios of exponentials are written as softmax (`softmax_form`).
         Raises `FormulaError` when the formula reads a token beyond `tokens`.
         """
         if isinstance(formula, sp.MatrixBase):
-            components = tuple(sp.sympify(entry, strict=True) for entry in formula)
+            components = tuple(softmax_form(sp.sympify(entry, strict=True)) for entry in formula)
             shape: tuple[int, ...] = (formula.rows, formula.cols) if formula.cols > 1 else (formula.rows,)
         else:
-            components, shape = (sp.sympify(formula, strict=True),), ()
+            components, shape = (softmax_form(sp.sympify(formula, strict=True)),), ()
         largest = max((max(tokens_of(c), default=0) for c in components), default=0)
         if tokens is None:
             tokens = max(largest, 1)

@@ -19,7 +19,7 @@ LINES = (
     "errors evidence files functions",
     "domain formula formula_functions recursive_descent parse latex_lexemes latex_display latex_names parse_latex "
     "latex_tables",
-    "linear_forms target model paper_targets",
+    "linear_forms softmax_form target model paper_targets",
     "owen straight_line function_code codegen numeric",
     "hermite polynomial balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
     "gaussian_enclosure gaussian_rules gaussian",
