@@ -68,7 +68,8 @@ KNOWN = (
 
 
 def _lexemes(builder: FormulaBuilder) -> list[Lexeme]:
-    text, found, position, spaced = builder.text, [], 0, False
+    found: list[Lexeme] = []
+    text, position, spaced = builder.text, 0, False
     while position < len(text):
         match = _LEXEME.match(text, position)
         if match is None:
