@@ -35,10 +35,14 @@ def softmax_form(expression: sp.Expr) -> sp.Expr:
     """
     if not expression.has(sp.exp):
         return expression
-    if expression.args:
-        inside = tuple(map(softmax_form, expression.args))
-        if inside != expression.args:
-            expression = expression.func(*inside)
+    # The product first: in exp(x)/(1 + exp(x)) its factor 1/(1 + exp(x)) alone would do, too.
+    expression = _product(expression)
+    inside = tuple(map(softmax_form, expression.args))
+    return expression if inside == expression.args else expression.func(*inside)
+
+
+def _product(expression: sp.Expr) -> sp.Expr:
+    """The same for the factors of one product."""
     factors = sp.Mul.make_args(expression)
     sums = {f: terms for f in factors if (terms := _terms(f)) is not None}
     if not sums or math.prod(map(len, sums.values())) > _MOST_CHOICES:

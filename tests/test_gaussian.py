@@ -326,7 +326,7 @@ def test_errors() -> None:
         enclose_expectation(softmax(1, z1 * z1, z1 * z2, z1 * z3))
     with pytest.raises(DomainError, match="integrable"):
         enclose_expectation(sp.exp(z1**2 / 2))
-    with pytest.raises(NoClosedForm, match="vanish in a denominator"):
+    with pytest.raises(NoClosedForm, match="no positive lower bound of z1"):
         enclose_expectation(1 / z1)
     with pytest.raises(NoClosedForm, match="growth"):
         enclose_expectation(sp.tan(z1))

@@ -85,3 +85,9 @@ def test_a_written_softmax_is_attention() -> None:
 def test_inside_sums_and_products() -> None:
     formula = parse_formula("sum(l, 1, 3, exp(z[l])/(1 + exp(z[l]))) + prod(l, 1, 2, 1/(1 + exp(-z[l])))")
     assert softmax_form(formula) == parse_formula("sum(l, 1, 3, sigmoid(z[l])) + prod(l, 1, 2, sigmoid(z[l]))")
+
+
+def test_one_exponential_and_its_reciprocal() -> None:
+    z = token(1)
+    assert softmax_form(sp.exp(z) / (1 + sp.exp(z))) == sigmoid(z)
+    assert softmax_form(z / (1 + sp.exp(z))) == z * sigmoid(-z)
