@@ -20,13 +20,15 @@ from sie_sym.audit_entries import combined, entries
 from sie_sym.audit_exponents import check_exponent
 from sie_sym.audit_landscape import check_landscape
 from sie_sym.audit_remedies import reduced, remedy_of
-from sie_sym.audit_routes import Route, forgiven, mean_of, monte_carlo, quadrature
+from sie_sym.audit_routes import Route, compared, mean_of, monte_carlo, quadrature
 from sie_sym.audit_signs import Domain, Point, ball_sign, counterexample, decimals, is_zero, measured, proves
 from sie_sym.audit_subject import RATE, Quantity, Subject
 from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict, at_point
+from sie_sym.digits import plus_minus, with_error
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.gaussian import GaussianExpectation, evidence_of
+from sie_sym.measure import Measured
 from sie_sym.model import Model
 from sie_sym.population_loss import DEFAULT_ORDER
 from sie_sym.target import Target
@@ -246,17 +248,25 @@ class _Audit:
         read = found.value.free_symbols | self.claimed.free_symbols
         point = {s: v for s, v in self._completed(point, difference).items() if s in read}
         bound = sp.Integer(0) if found.bound is None else found.bound.subs(point)
-        ours = measured(found.value.subs(point), bound)
-        claimed = measured(self.claimed.subs(point))
+        ours, claimed = self._sides(found.value.subs(point), bound, self.claimed.subs(point))
         example = Counterexample(point, ours, claimed)
         remedy = remedy_of(self.claim, self.subject, self.conventions, found, point)
         words = {"=": "differs from", "!=": "is identically", "~": "is not within a digit of"}
         relation = words.get(self.claim.relation, f"is not {self.claim.relation}")
-        reason = f"{self.claim.shown} = {ours.value:.10g} {relation} {claimed.value:.10g}{at_point(example.point)}"
+        sides = [with_error(side.value, side.error) for side in (ours, claimed)]
+        reason = f"{self.claim.shown} = {sides[0]} {relation} {sides[1]}{at_point(example.point)}"
         if remedy:
             reason += f"; right with {remedy}"
         evidence = Evidence.ENCLOSED if ours.evidence is not Evidence.EXACT else Evidence.EXACT
         return self.verdict(REFUTED, reason, counterexample=example, remedy=remedy, evidence=evidence, **known)
+
+    def _sides(self, ours: sp.Expr, bound: sp.Expr, claimed: sp.Expr) -> tuple[Measured, Measured]:
+        """Both sides, as finely as it takes to see them apart where they are."""
+        sides = measured(ours, bound), measured(claimed)
+        meet = abs(sides[0].value - sides[1].value) <= sides[0].error + sides[1].error
+        if meet and self.claim.relation != "!=":
+            sides = measured(ours, bound, finely=True), measured(claimed, finely=True)
+        return sides
 
     def _open(self, found: Quantity, difference: sp.Expr) -> str:
         """Why nothing is proved."""
@@ -270,7 +280,7 @@ class _Audit:
             return "our value is an infinite sum, cut: the difference is within the proved bound; raise the order"
         if evidence_of([difference]) is Evidence.NUMERICAL:
             value = measured(found.value) if not found.value.free_symbols else None
-            shown = "" if value is None else f" ({value.value:.10g} +- {value.error:.1g})"
+            shown = "" if value is None else f" ({plus_minus(value.value, value.error)})"
             return f"our value is known numerically only{shown}"
         if difference.free_symbols and self.claim.relation not in ("=", "!="):
             return "no counterexample was found and no exact proof applies on the whole domain"
@@ -287,7 +297,7 @@ class _Audit:
             ours = measured(found.value.subs(point), bound or sp.Integer(0))
         except SieSymError as error:
             return (Route(name, f"silent: {error}", None),)
-        first = Route(name, f"{ours.value:.10g}{at_point(point)}", True, ours.value, ours.error)
+        first = Route(name, f"{with_error(ours.value, ours.error)}{at_point(point)}", True, ours.value, ours.error)
         if self.claim.quantity in GAINS or bound is None:
             return (first,)
         try:
@@ -295,8 +305,7 @@ class _Audit:
         except SieSymError as error:
             return (first, Route("quadrature", f"silent: {error}", None))
         independent = [route(mean, ours.value) for route in (quadrature, monte_carlo)]
-        slack = ours.error
-        return (first, *(forgiven(route, ours.value, slack) for route in independent))
+        return (first, *(compared(route, ours) for route in independent))
 
     def _objection(self, routes: tuple[Route, ...], point: Point) -> str | None:
         """Why our own side is not to be trusted."""

@@ -25,6 +25,7 @@ from sie_sym.audit_routes import Route
 from sie_sym.audit_signs import HOLDS, is_zero, measured
 from sie_sym.audit_subject import Subject
 from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict
+from sie_sym.digits import with_error
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import token
@@ -53,7 +54,7 @@ def check_crossing(claim: Claim, subject: Subject, conventions: Conventions) -> 
     holds = _holds(claim, ours, problem)
     routes = problem.routes(norm)
     blank = replace(Verdict.of(claim, UNDECIDED, claimed, ""), routes=routes, evidence=ours.evidence)
-    where = f"{problem.parameter}_c = {ours.value:.7g} +- {ours.error:.1g} for {_NAMES[norm]}"
+    where = f"{problem.parameter}_c = {_number(ours)} for {_NAMES[norm]}"
     if any(route.agrees is False for route in routes):
         return replace(blank, reason=f"OUR OWN ROUTES DISAGREE about {where}: please report this")
     if holds is None:
@@ -135,13 +136,13 @@ class _Problem:
         """What integrals and sums over four variables say; the sums for one norm are checked by those for the other."""
         exact, sums = self._enclosed, self._summed(2)
         agrees = abs(exact.value - sums.value) <= exact.error + sums.error
-        said = f"{'agrees' if agrees else 'DISAGREES'}: {sums.value:.7g} +- {sums.error:.1g} ({_GRIDS[-1]}^4 nodes)"
+        said = f"{'agrees' if agrees else 'DISAGREES'}: {_number(sums)} ({_GRIDS[-1]}^4 nodes)"
         if norm == "squared":
-            first = Route("enclosed integrals", f"{exact.value:.10g}", True, exact.value, exact.error)
+            first = Route("enclosed integrals", _number(exact), True, exact.value, exact.error)
             return (first, Route("quadrature", said, agrees, sums.value, sums.error))
         found = self._summed(1)
-        first = Route("quadrature", f"{found.value:.7g} +- {found.error:.1g} ({_GRIDS[-1]}^4 nodes)", True, found.value)
-        said += f", enclosed integrals {exact.value:.7g}"
+        first = Route("quadrature", f"{_number(found)} ({_GRIDS[-1]}^4 nodes)", True, found.value)
+        said += f", enclosed integrals {_number(exact)}"
         return (first, Route("the same sums for the squared norm", said, agrees, sums.value, sums.error))
 
     def _difference(self, nodes: int, power: int) -> Callable[[float], float]:
@@ -174,6 +175,10 @@ class _Problem:
             return in_m - float(weights @ values @ (weights * across))
 
         return difference
+
+
+def _number(known: Measured) -> str:
+    return with_error(known.value, known.error)
 
 
 def _root(difference: Callable[[float], float]) -> float:

@@ -8,7 +8,7 @@ import sympy as sp
 
 from sie_sym.audit_claims import Claim
 from sie_sym.audit_conventions import Conventions
-from sie_sym.audit_routes import Route, forgiven, mean_of, monte_carlo, quadrature
+from sie_sym.audit_routes import Route, compared, mean_of, monte_carlo, quadrature
 from sie_sym.audit_signs import HOLDS, measured
 from sie_sym.audit_subject import Subject
 from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict
@@ -62,7 +62,7 @@ def _leading_route(claim: Claim, target: Target, s: int) -> tuple[Route, ...]:
         return ()
     where = " ".join(f"{n} in z{l}" for l, n in alpha)
     for route in (quadrature(mean, ours.value), monte_carlo(mean, ours.value)):
-        route = forgiven(route, ours.value, ours.error)
+        route = compared(route, ours)
         if route.agrees is not None:
             return (replace(route, said=f"the coefficient of degree {where} {route.said}"),)
     return ()

@@ -10,15 +10,17 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
+import numpy as np
 import sympy as sp
 
 from sie_sym.audit_claims import Claim
 from sie_sym.audit_conventions import Conventions
 from sie_sym.audit_remedies import other_reduction
-from sie_sym.audit_routes import Route, directional_mean, forgiven, mean_of, monte_carlo, quadrature
+from sie_sym.audit_routes import Route, compared, directional_mean, mean_of, monte_carlo, quadrature
 from sie_sym.audit_signs import HOLDS, Domain, ball_sign, is_zero, measured
 from sie_sym.audit_subject import Subject
 from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict, at_point
+from sie_sym.digits import with_error
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.landscape import Landscape, landscape, visibility
@@ -27,6 +29,8 @@ from sie_sym.population_loss import population_loss
 
 LAST_ORDER = 6
 """Derivatives of R at 0 are searched up to this order."""
+_ROUNDING = 1e-13
+"""Of eigenvalues in floats, relative to the largest."""
 KINDS = ("semantic", "positional", "mixed")
 
 
@@ -87,8 +91,9 @@ def _flatness(claim: Claim, claimed: sp.Expr, subject: Subject) -> Verdict:
             if not zero:
                 routes = _derivative_routes(claim, subject, numbers, value)
                 shown = f"d^{k} R(0) in {', '.join(names[i] for i in numbers)}"
-                number = f" = {measured(value).value:.10g}" if not value.free_symbols else ""
-                evidence = Evidence.EXACT if value.free_symbols else measured(value).evidence
+                known = None if value.free_symbols else measured(value)
+                number = "" if known is None else f" = {with_error(known.value, known.error)}"
+                evidence = Evidence.EXACT if known is None else known.evidence
                 why = f"all derivatives of lower order vanish and {shown}{number} does not"
                 return _index(claim, claimed, k, why, evidence, routes)
     reason = f"all derivatives of R at 0 vanish up to order {LAST_ORDER}; higher orders were not examined"
@@ -114,14 +119,14 @@ def _derivative_routes(
     if value.free_symbols:
         return (Route("exact algebra", f"the derivative is {value}", True),)
     ours = measured(value)
-    first = Route("Hermite coefficients", f"{ours.value:.10g}", True, ours.value, ours.error)
+    first = Route("Hermite coefficients", with_error(ours.value, ours.error), True, ours.value, ours.error)
     names = tuple(str(subject.statistics[i]) for i in numbers)
     try:
         derivative = replace(claim, quantity="dR", indices=names)
         mean = mean_of(subject, derivative, Conventions(), dict.fromkeys(subject.statistics, sp.Integer(0)))
     except SieSymError as error:
         return (first, Route("quadrature", f"silent: {error}", None))
-    return (first, *(forgiven(route(mean, ours.value), ours.value, ours.error) for route in (quadrature, monte_carlo)))
+    return (first, *(compared(route(mean, ours.value), ours) for route in (quadrature, monte_carlo)))
 
 
 # ---- escape ---------------------------------------------------------------------------------------
@@ -218,15 +223,14 @@ def _lowest_curvature(claim: Claim, claimed: sp.Expr, subject: Subject, conventi
         routes = _entry_routes(claim, subject, conventions, hessian, point)
         if any(route.agrees is False for route in routes):
             return replace(blank, reason="OUR OWN ROUTES DISAGREE about the Hessian: please report this", routes=routes)
-        spectrum = sorted(_spectrum(hessian.subs(point)))
-        shown = ", ".join(f"{value:.8g}" for value in spectrum)
+        spectrum = _spectrum(hessian.subs(point))
+        shown = ", ".join(with_error(known.value, known.error) for known in spectrum)
         reason = f"the curvatures at initialization are {shown}{at_point(point)}"
         exact = all(measured(entry).evidence is Evidence.EXACT for entry in shifted.subs(point))
         known = replace(blank, routes=routes, reason=reason, evidence=Evidence.EXACT if exact else Evidence.ENCLOSED)
         if HOLDS[relation](sign):
             return replace(known, verdict=PROVED)
-        ours = Measured(spectrum[0], 1e-6 * max(map(abs, spectrum)), known.evidence)
-        example = Counterexample(point, ours, measured(claimed.subs(point)))
+        example = Counterexample(point, replace(spectrum[0], evidence=known.evidence), measured(claimed.subs(point)))
         return replace(known, verdict=REFUTED, counterexample=example)
     if shifted.free_symbols:
         return replace(blank, reason="no counterexample among the parameters tried, and no proof for all of them")
@@ -260,9 +264,14 @@ def is_negative(value: sp.Expr) -> bool:
     return ball_sign(value) == -1
 
 
-def _spectrum(hessian: sp.Matrix) -> list[float]:
-    numbers = sp.Matrix(hessian.shape[0], hessian.shape[1], [sp.Float(measured(entry).value) for entry in hessian])
-    return [float(sp.re(value)) for value, count in numbers.eigenvals().items() for _ in range(count)]
+def _spectrum(hessian: sp.Matrix) -> list[Measured]:
+    """The eigenvalues, ascending; one moves by no more than the Frobenius norm of the errors of the entries (Weyl)."""
+    entries = [measured(entry) for entry in hessian]
+    if hessian.is_diagonal():
+        return sorted((entries[i] for i in range(0, len(entries), hessian.rows + 1)), key=lambda known: known.value)
+    values = np.linalg.eigvalsh(np.array([known.value for known in entries]).reshape(hessian.shape))
+    error = float(np.linalg.norm([known.error for known in entries])) + _ROUNDING * float(np.abs(values).max())
+    return [Measured(float(value), error, Evidence.ENCLOSED) for value in values]
 
 
 def _entry_routes(
@@ -274,13 +283,13 @@ def _entry_routes(
     for i, s in enumerate(subject.statistics[:3]):
         ours = measured(hessian[i, i].subs(point))
         name = "exact algebra" if ours.evidence is Evidence.EXACT else "enclosed integrals"
-        routes.append(Route(name, f"H[{s},{s}] = {ours.value:.10g}", True, ours.value, ours.error))
+        routes.append(Route(name, f"H[{s},{s}] = {with_error(ours.value, ours.error)}", True, ours.value, ours.error))
         try:
             mean = mean_of(subject, replace(claim, quantity="H", indices=(str(s), str(s))), conventions, start)
         except SieSymError as error:
             routes.append(Route("quadrature", f"silent: {error}", None))
             continue
-        found = forgiven(quadrature(mean, ours.value), ours.value, ours.error)
+        found = compared(quadrature(mean, ours.value), ours)
         routes.append(replace(found, said=f"H[{s},{s}] {found.said}"))
     return tuple(routes)
 

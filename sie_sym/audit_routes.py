@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from sie_sym.audit_claims import Claim
 from sie_sym.audit_conventions import Conventions
 from sie_sym.audit_subject import RATE, Subject
+from sie_sym.digits import with_error
 from sie_sym.functions import He, relu, token
 from sie_sym.linear_forms import written_out
+from sie_sym.measure import Measured
 from sie_sym.numeric import numeric_function
 from sie_sym.target import tokens_of
 from sie_sym.weierstrass import weierstrass_transform
@@ -292,19 +294,20 @@ def _judged(name: str, value: float, error: float, scale: float, ours: float, ho
     agrees = difference <= error
     matters = abs(ours) if abs(ours) > 1e-12 * scale else scale
     if (agrees and error > _SMALL * matters) or error < difference <= doubt * error:
-        said = f"cannot tell: {value:.6g} +- {error:.2g} ({how}) is too coarse for a difference from {ours:.10g}"
+        said = f"cannot tell: {value:.6g} +- {error:.2g} ({how}) is too coarse"
         return Route(name, said, None, value, error)
     verb = "agrees" if agrees else "DISAGREES"
-    return Route(name, f"{verb}: {value:.10g} +- {error:.2g} ({how}), ours is {ours:.10g}", agrees, value, error)
+    return Route(name, f"{verb}: {value:.10g} +- {error:.2g} ({how})", agrees, value, error)
 
 
-def forgiven(route: Route, ours: float, slack: float) -> Route:
-    """The route of a value that is itself known up to `slack` only, cut or enclosed."""
-    if route.agrees is not False or route.value is None or route.error is None:
+def compared(route: Route, ours: Measured) -> Route:
+    """The route beside our value, which is itself known up to its error only, cut or enclosed."""
+    if route.value is None or route.error is None:
         return route
-    if abs(route.value - ours) > route.error + slack:
-        return route
-    return replace(route, agrees=True, said=route.said.replace("DISAGREES", "agrees") + " within its bound")
+    said = f"{route.said}, ours is {with_error(ours.value, ours.error)}"
+    if route.agrees is False and abs(route.value - ours.value) <= route.error + ours.error:
+        return replace(route, agrees=True, said=said.replace("DISAGREES", "agrees"))
+    return replace(route, said=said)
 
 
-__all__ = ["Mean", "Route", "directional_mean", "forgiven", "mean_of", "monte_carlo", "quadrature"]
+__all__ = ["Mean", "Route", "compared", "directional_mean", "mean_of", "monte_carlo", "quadrature"]

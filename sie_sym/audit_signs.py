@@ -20,7 +20,7 @@ from sie_sym.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.errors import SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.gaussian import GaussianExpectation, evidence_of
-from sie_sym.measure import Measured, measure
+from sie_sym.measure import ENCLOSED_BITS, Measured, measure
 from sie_sym.numeric import numeric_function
 from sie_sym.vanishing import vanishes_identically
 
@@ -82,11 +82,12 @@ def widened(expression: sp.Expr, bound: sp.Expr, bits: int) -> arb:
     return ball if bound == 0 else ball + arb(0, enclose(bound, bits).abs_upper())
 
 
-def measured(expression: sp.Expr, bound: sp.Expr = sp.Integer(0)) -> Measured:
-    """A constant with its error, enclosed as far as a verdict needs it."""
+def measured(expression: sp.Expr, bound: sp.Expr = sp.Integer(0), *, finely: bool = False) -> Measured:
+    """A constant with its error, enclosed to the digits that cost no more than its sign; `finely` to all of them."""
     if evidence_of([expression]) is Evidence.NUMERICAL:
         return measure(expression)
-    ball = widened(expression, bound, bits_for(expression)[0])
+    coarse = ENCLOSED_BITS if expression.has(GaussianExpectation) else _PLAIN_BITS[0]
+    ball = widened(expression, bound, bits_for(expression)[-1] if finely else coarse)
     value = float(ball.mid())
     evidence = Evidence.ENCLOSED if bound != 0 or expression.has(GaussianExpectation) else Evidence.EXACT
     return Measured(value, float(ball.rad()) + abs(value) * 2.0**-53, evidence)

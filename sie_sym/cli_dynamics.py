@@ -342,9 +342,11 @@ def _exact(value: CertifiedValue | None) -> str | None:
 
 
 def _number(value: CertifiedValue | None) -> str:
+    from sie_sym.digits import outwards
+
     if value is None:
         return "none"
-    return str(value.value) if value.value is not None else f"between {value.lower:.10g} and {value.upper:.10g}"
+    return str(value.value) if value.value is not None else "between {} and {}".format(*outwards(*value.bounds))
 
 
 __all__ = [

@@ -2,8 +2,7 @@ r"""LaTeX of the gain of a tied over an untied network (arXiv:2506.02651, Thm 2)
 
 from __future__ import annotations
 
-import math
-
+from sie_sym.digits import outwards
 from sie_sym.gain import Gain
 from sie_sym.latex_printer import display, printed
 from sie_sym.operator_norm import CertifiedValue
@@ -22,10 +21,8 @@ def _value(value: CertifiedValue | None) -> str:
         return r"\text{: none}"
     if value.value is not None:
         return f"= {printed(value.value)}"
-    assert value.lower is not None  # without a value there is an interval
-    assert value.upper is not None
-    upper = f"{value.upper:.10g}" if math.isfinite(value.upper) else r"\infty"
-    return rf"\in [{value.lower:.10g}, {upper}]"
+    lower, upper = (r"\infty" if end == "inf" else end for end in outwards(*value.bounds))
+    return rf"\in [{lower}, {upper}]"
 
 
 @typeset.register
