@@ -831,3 +831,20 @@ def test_plain_sgd_notes_the_first_step_above_the_threshold() -> None:
     expected = np.where(np.any(above, axis=0), np.argmax(above, axis=0), -1)
     assert np.array_equal(found.recovery_step, expected)
     assert len(set(expected)) > 2
+
+
+def test_a_run_that_fails_stops_its_other_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block of two replicas breaks at once; that of one must not go on to the next stop, 10 000 steps on."""
+    made: list[int] = []
+
+    def target(z: Array) -> Array:
+        if z.shape[-1] == 2:
+            raise Interrupted
+        made.append(1)
+        return z
+
+    monkeypatch.setattr(sgd, "_DRAWS", 1)
+    fields = Fields.of_callables(1, target, lambda z: z, lambda z: np.ones((1, *z.shape)))
+    with pytest.raises(Interrupted):
+        run_sgd(fields, SGDSettings(100, 0.1, 10_000, 3, seed=1, block=2, record=2), workers=2)
+    assert len(made) < 10_000
