@@ -36,6 +36,8 @@ from sie_sym.untied import NetworkLoss
 from sie_sym.weierstrass import weierstrass_transform
 
 OURS = Conventions()
+_MOST_ALIKE = 4
+"""Remedies that do the same are named up to this number."""
 
 
 def check(
@@ -60,7 +62,7 @@ def check(
     >>> g = Target.of(He(2, token(1)) + He(2, token(2)))
     >>> found = check("loss = 7 - 8*m^2", g, linear_attention(2))
     >>> found.verdict, found.difference, found.remedy
-    ('refuted', 4*m**2, 'L^{-k/2} or 1/k! or 1/k')
+    ('refuted', 4*m**2, 'L^{-k/2}')
     """
     parsed = parse_claim(claim, latex=latex, tokens=target.tokens)
     if values:
@@ -250,13 +252,19 @@ class _Audit:
         bound = sp.Integer(0) if found.bound is None else found.bound.subs(point)
         ours, claimed = self._sides(found.value.subs(point), bound, self.claimed.subs(point))
         example = Counterexample(point, ours, claimed)
-        remedy = remedy_of(self.claim, self.subject, self.conventions, found, point)
-        words = {"=": "differs from", "!=": "is identically", "~": "is not within a digit of"}
+        remedies = remedy_of(self.claim, self.subject, self.conventions, found, point)
+        remedy = remedies[0] if remedies else None
+        words = {"=": "differs from", "~": "is not within a digit of"}
         relation = words.get(self.claim.relation, f"is not {self.claim.relation}")
         sides = [with_error(side.value, side.error) for side in (ours, claimed)]
         reason = f"{self.claim.shown} = {sides[0]} {relation} {sides[1]}{at_point(example.point)}"
+        if self.claim.relation == "!=":
+            where = " at every point" if read & set(self.subject.statistics) else ""
+            reason = f"{self.claim.shown} is equal to {self.claim.formula}{where}"
         if remedy:
             reason += f"; right with {remedy}"
+            if 1 < len(remedies) <= _MOST_ALIKE:
+                reason += f" (indistinguishable here from {', '.join(remedies[1:])})"
         evidence = Evidence.ENCLOSED if ours.evidence is not Evidence.EXACT else Evidence.EXACT
         return self.verdict(REFUTED, reason, counterexample=example, remedy=remedy, evidence=evidence, **known)
 

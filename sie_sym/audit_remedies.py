@@ -51,11 +51,11 @@ def other_reduction(model: Model | None) -> tuple[Model, str] | None:
 
 def remedy_of(
     claim: Claim, subject: Subject, conventions: Conventions, found: Quantity, point: Point
-) -> str | None:
-    """The smallest changes of convention that make a refuted claim hold, None if none does."""
+) -> tuple[str, ...]:
+    """The smallest changes of convention that make a refuted claim hold, the simplest first."""
     claimed = subject.claimed(claim, conventions)
     if claim.relation == "!=":
-        return None
+        return ()
     names: list[str] = []
     if found.bound == 0 and claim.relation in ("=", "~"):
         names += remedies(claimed, found.shape, lambda changed: _holds(claim, found.value, changed, point))
@@ -64,7 +64,9 @@ def remedy_of(
     digit = claim.digit if claim.relation == "=" and not names else None
     if digit is not None and decimals(found.value - claimed, claimed, digit):
         names = ["~ instead of = (the decimal is right to its last digit)"]
-    return " or ".join(names[:4]) or None
+    if claim.quantity == "C":  # whose conventions are those of He_k, not of the loss
+        names.sort(key=lambda name: "!" not in name)
+    return tuple(names)
 
 
 def _holds(claim: Claim, ours: sp.Expr, claimed: sp.Expr, point: Point) -> bool:
