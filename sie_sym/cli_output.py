@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import sympy as sp
 
     from sie_sym.cli_numbers import NumericalQuestion
+    from sie_sym.evidence import Evidence
     from sie_sym.expansion import HermiteExpansion
     from sie_sym.exponents import InformationExponent
     from sie_sym.flow import Flow
@@ -114,6 +115,24 @@ def _entries(table: Mapping[MultiIndex, Sequence[sp.Expr]], tokens: int) -> dict
     return {str(dense(alpha, tokens)): _components(values) for alpha, values in table.items()}
 
 
+def _marked(
+    entries: Mapping[str, str | list[str]], table: Mapping[MultiIndex, Sequence[sp.Expr]], known: Evidence
+) -> dict[str, str | list[str]]:
+    """The entries, those shown as decimals marked where they are worth less than the answer's own label."""
+    from sie_sym.evidence import weakest
+    from sie_sym.gaussian import evidence_of
+
+    def mark(text: str, value: sp.Expr) -> str:
+        own = evidence_of([value])
+        return f"{text}  ({own.value})" if text != str(value) and weakest([own, known]) is not known else text
+
+    marked: dict[str, str | list[str]] = {}
+    for (alpha, texts), values in zip(entries.items(), table.values(), strict=True):
+        listed = [texts] if isinstance(texts, str) else texts
+        marked[alpha] = [mark(text, value) for text, value in zip(listed, values, strict=True)]
+    return marked
+
+
 def target_rows(target: Target) -> list[Row]:
     name = f"g {target.name}" if target.name else "g(z)"
     return [(name, [str(component) for component in target.components])]
@@ -146,9 +165,12 @@ def exponent_answer(found: InformationExponent) -> Answer:
     from sie_sym.tables import leading_entries
 
     entries: dict[str, str | list[str]] = {}
+    marked: dict[str, str | list[str]] = {}
     omitted = None
     try:
-        entries = _entries(leading_entries(found), found.target.tokens)
+        table = leading_entries(found)
+        entries = _entries(table, found.target.tokens)
+        marked = _marked(entries, table, found.evidence)
     except TruncationError as error:
         omitted = str(error)
     strata = [{"sie": s.exponent, "when": s.when, **({"note": s.note} if s.note else {})} for s in found.strata]
@@ -170,7 +192,7 @@ def exponent_answer(found: InformationExponent) -> Answer:
         ("proof", found.reasons),
     ]
     if found.exponent is not None:
-        rows.append((f"C_{found.exponent}", _listed(entries, omitted)))
+        rows.append((f"C_{found.exponent}", _listed(marked, omitted)))
     if found.strata:
         lines = [f"{'none' if s['sie'] is None else s['sie']}: {s['when']}" for s in strata]
         notes = [f" ({s['note']})" if "note" in s else "" for s in strata]

@@ -505,3 +505,13 @@ def test_the_version_is_the_package_s() -> None:
 
     assert sie_sym.__version__ == version("sie-sym")
     assert sie_sym.__version__ in run("--version")
+
+
+def test_decimals_in_an_exact_answer_are_marked() -> None:
+    # two entries of the order-2 tensor are integrals without a closed form, the order itself is exact
+    arguments = ("sie", "-g", "sigmoid(z1*(z1-z2))")
+    shown = CliRunner().invoke(main, arguments).stdout
+    assert "SIE      2  (exact)" in shown
+    assert "[2, 0]: sqrt(2)/8\n" in shown
+    assert "[1, 1]: -0.106287500903  (enclosed)\n" in shown
+    assert answer(*arguments)["tensor"]["[1, 1]"] == "-0.106287500903"
