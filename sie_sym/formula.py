@@ -48,7 +48,7 @@ MAX_DEGREE = 200
 """Total degree reached by explicit powers, products and He."""
 MAX_STRUCTURED_DEGREE = 1_000
 """Total degree counting products over a range, which no computation of ours expands; degree in parameters."""
-MAX_RANGE = 1_000_000
+MAX_RANGE = 100_000
 """Index values of nested sums and products together, and the largest token."""
 MAX_EXTREMA = 32
 """Uses of min and max."""

@@ -7,6 +7,7 @@ tensor of order k is the mapping from the multi-indices of order k to its entrie
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -63,17 +64,8 @@ def multi_indices(tokens: Iterable[int], k: int) -> Iterator[MultiIndex]:
     >>> list(multi_indices([1, 2], 2))
     [((1, 2),), ((1, 1), (2, 1)), ((2, 2),)]
     """
-    labels = sorted(tokens)
-
-    def extend(position: int, left: int, prefix: MultiIndex) -> Iterator[MultiIndex]:
-        if left == 0:
-            yield prefix
-        elif position < len(labels):
-            for n in range(left, -1, -1):
-                step = ((labels[position], n),) if n else ()
-                yield from extend(position + 1, left - n, prefix + step)
-
-    return extend(0, k, ())
+    for chosen in itertools.combinations_with_replacement(sorted(tokens), k):
+        yield tuple((l, len(list(same))) for l, same in itertools.groupby(chosen))
 
 
 def inner_product(left: Mapping[MultiIndex, sp.Expr], right: Mapping[MultiIndex, sp.Expr]) -> sp.Expr:

@@ -32,7 +32,9 @@ def unroll(node: sp.Sum | sp.Product) -> list[sp.Expr]:
 
 def instantiate(body: sp.Expr, index: sp.Symbol, position: int) -> sp.Expr:
     """A body with its index set to a number, its tokens z[l] turned into token symbols."""
-    placed = body.subs(index, sp.Integer(position))
+    nested = body.has(sp.Sum, sp.Product)  # whose own indices subs respects, and xreplace, much faster, does not
+    value = sp.Integer(position)
+    placed = body.subs(index, value) if nested else body.xreplace({index: value})
     tokens = {
         node: token(int(node.indices[0]))
         for node in placed.atoms(sp.Indexed)

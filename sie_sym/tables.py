@@ -26,13 +26,13 @@ def _rows(tensors: tuple[Tensor, ...], tokens: int) -> Rows:
 
 def leading_entries(found: InformationExponent) -> Rows:
     """C_SIE of every component, {} if there is none.  Raises `TruncationError` if it is too long to print."""
-    rows, tokens = _rows(found.leading_tensors(), found.target.tokens), found.target.tokens
-    if len(rows) * tokens > LONGEST_TABLE:
+    tensors, tokens = found.leading_tensors(), found.target.tokens
+    size = len(set().union(*tensors))
+    if size * tokens > LONGEST_TABLE:
         raise TruncationError(
-            f"the leading tensor has {len(rows)} entries of {tokens} tokens, too many to print: "
-            "ask for single ones in Python"
+            f"the leading tensor has {size} entries of {tokens} tokens, too many to print: ask for single ones in Python"
         )
-    return rows
+    return _rows(tensors, tokens)
 
 
 @dataclass(frozen=True)

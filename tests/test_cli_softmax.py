@@ -245,7 +245,7 @@ def test_ten_tokens_of_a_tied_network_need_no_table() -> None:
 
 
 def test_more_than_five_tokens_are_refused_in_one_line() -> None:
-    for command in (("flow", "--start", "m=.1", "--time", "1"), ("hessian",), ("loss", "--at", "m=.1")):
+    for command in (("flow", "--start", "m=.1", "--time", "1"), ("hessian",)):
         message = failure(*command, "-g", "@he2", "--tokens", "6", *TRACE)
         assert "6 tokens" in message
         assert "--tokens 5" in message
