@@ -30,7 +30,7 @@ def leading_entries(found: InformationExponent) -> Rows:
     size = len(set().union(*tensors))
     if size * tokens > LONGEST_TABLE:
         raise TruncationError(
-            f"the leading tensor has {size} entries of {tokens} tokens, too many to print: ask for single ones in Python"
+            f"the leading tensor has {size} entries of {tokens} tokens, too many to print: ask for some in Python"
         )
     return _rows(tensors, tokens)
 
