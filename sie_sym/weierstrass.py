@@ -60,7 +60,12 @@ def weierstrass_transform(expression: sp.Expr, shift: Point | None = None) -> Tr
     """
     moved = {l: e for l, e in (shift or {}).items() if e != 0}
     monomials = Polynomial.of_monomials(expression, token_index)
-    if monomials is not None and len(monomials.labels) > 1 and monomials.degree > 1:
+    if (
+        monomials is not None
+        and len(monomials.labels) > 1
+        and monomials.degree > 1
+        and _smooths_small(expression, monomials.degree)
+    ):
         return PolynomialTransform(monomials.smoothed())
     expression = _plain_constants(expression)
     indices = tokens_of(expression)
@@ -148,7 +153,18 @@ def _weighted_ridge(e: sp.Expr, symbols: frozenset[sp.Symbol], shift: Point) -> 
 def _small_polynomial(expression: sp.Expr, symbols: frozenset[sp.Symbol]) -> bool:
     if expression.has(sp.Sum, sp.Product) or not is_polynomial(expression, symbols):
         return False
-    return expanded_size(expression, symbols) <= POLYNOMIAL_BUDGET
+    return expanded_size(expression, symbols) <= POLYNOMIAL_BUDGET and _smooths_small(expression)
+
+
+def _smooths_small(expression: sp.Expr, degree: int | None = None) -> bool:
+    """Whether each monomial stays within the budget when smoothed: z1^2 z2^2 ... z40^2 becomes 2^40 terms."""
+    if degree is not None and 2 ** (degree // 2) <= POLYNOMIAL_BUDGET:
+        return True
+    for term in sp.Add.make_args(expression):
+        powers = (f.exp for f in sp.Mul.make_args(term) if f.is_Pow and f.exp.is_Integer and int(f.exp) > 1)
+        if math.prod(int(n) // 2 + 1 for n in powers) > POLYNOMIAL_BUDGET:
+            return False
+    return True
 
 
 def _structured(node: sp.Sum | sp.Product, shift: Point) -> Transform:

@@ -351,3 +351,18 @@ def test_digits_asked_for_survive_cancellation() -> None:
     assert value.is_Float
     assert value._prec >= 100
     assert abs(value / sp.exp(-72).evalf(40) - 1) < R(1, 10**28)
+
+
+def test_a_captured_token_gets_a_name_of_its_own() -> None:
+    """With z1 put for a, the bound z1 moves to z3: z2 is bound already."""
+    node = GaussianExpectation(sp.tanh(a * z1 * z2 + z1) * z2, {z1: t})
+    moved = node.subs(a, z1)
+    assert moved.free_symbols == {z1, t}
+    assert len(moved.tokens) == 2
+    assert moved.subs(z1, R(1, 2)) == node.subs(a, R(1, 2))
+
+
+def test_a_node_is_replaced_inside_an_expression() -> None:
+    node = GaussianExpectation(sp.tanh(z1), {z1: t})
+    assert (2 * node + e).xreplace({node: a}) == 2 * a + e
+    assert (2 * node + e).subs(node, a) == 2 * a + e

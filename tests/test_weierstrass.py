@@ -596,3 +596,45 @@ def test_results_depend_neither_on_ground_types_nor_on_the_hash_seed() -> None:
     answers = [json.loads(run.communicate(timeout=300)[0]) for run in runs]
     assert [run.returncode for run in runs] == [0, 0]
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(("power", "mean"), [(1, 1 / sp.pi), (2, R(1, 2)), (3, 4 / sp.pi), (4, R(9, 2))])
+def test_powers_of_a_function_that_splits(power: int, mean: sp.Expr) -> None:
+    """E relu(z1 z2)^n = (E |Z|^n)^2/2, with E |Z| = sqrt(2/pi) and E |Z|^3 = 2 sqrt(2/pi)."""
+    transform = G(relu(z1 * z2) ** power)
+    assert transform.is_closed
+    assert decide_zero(transform.coefficient(()) - mean) is True
+    step = G(sp.Pow(sp.Heaviside(z1 * z2), power, evaluate=False) * z1**2)
+    assert decide_zero(step.coefficient(()) - R(1, 2)) is True
+
+
+def test_an_exponential_of_a_long_sum_factorises() -> None:
+    """E exp(-|Z|^2/2) = 2^(-L/2), L = 40: beyond the tokens that one closed form may couple; a pair stays together."""
+    form = sp.Add(*(token(n) ** 2 for n in range(1, 41))) / 2
+    assert G(sp.exp(-form)).coefficient(()) == R(1, 2) ** 20
+    # E exp(z1 z2/2) = (1 - 1/4)^(-1/2)
+    paired = G(sp.exp(token(41) * token(42) / 2 - form))
+    assert decide_zero(paired.coefficient(()) - R(1, 2) ** 20 / sp.sqrt(R(3, 4))) is True
+
+
+def test_monomials_of_many_even_powers_are_not_expanded() -> None:
+    """z1^2 ... z40^2 has prod (1 + t_l^2), 2^40 terms; so has the square of the relu of z1 ... z40, halved."""
+    squares = sp.Mul(*(token(n) ** 2 for n in range(1, 41)))
+    everything = tuple((n, 2) for n in range(1, 41))
+    for transform in (G(squares), G(3 * squares + z1 * z2)):
+        factor = 1 if isinstance(transform, ProductTransform) else 3
+        assert transform.coefficient(()) == factor
+        assert transform.coefficient(everything) == factor * 2**40
+    split = G(relu(sp.Mul(*(token(n) for n in range(1, 41)))) ** 2)
+    assert decide_zero(split.coefficient(()) - R(1, 2)) is True
+
+
+def test_a_long_sum_keeps_its_form_beside_other_terms() -> None:
+    long = sp.Sum(He(4, TOKENS[l]), (l, 1, 1000))
+    transform = G(long + sp.sign(z1) * z2)
+    assert isinstance(transform, SumTransform)
+    assert len(transform.parts) == 2
+    assert transform.expression().has(sp.Sum)
+    plain = G(relu(z1) + sp.Sum(TOKENS[l] * sp.sign(TOKENS[l + 1]), (l, 1, 3)))
+    assert isinstance(plain, SumTransform)
+    assert not any(isinstance(part, SumTransform) for part in plain.parts)
