@@ -17,6 +17,7 @@ from sie_sym.audit_conventions import Shape, remedies
 from sie_sym.audit_routes import Mean, mean_of, monte_carlo, quadrature
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
+from sie_sym.functions import token
 from sie_sym.model import Model, linear_attention, softmax_attention, tied_network
 from sie_sym.parse import parse_formula
 from sie_sym.target import Target
@@ -345,10 +346,11 @@ def test_a_route_that_contradicts_us_leaves_the_claim_open(monkeypatch: pytest.M
         assert "DISAGREE" in found.reason
 
 
-def test_one_route_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_integrals_need_a_second_route_and_exact_algebra_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_module, "quadrature", lambda mean, ours: replace(quadrature(mean, ours), agrees=None))
     monkeypatch.setattr(audit_module, "monte_carlo", lambda mean, ours: replace(monte_carlo(mean, ours), agrees=None))
-    found = check("loss = 7 - 4*m^2", HE2, LINEAR)
+    assert check("loss = 7 - 4*m^2", HE2, LINEAR).verdict == "proved"
+    found = check("C[1] > 0.6", Target.of(sp.tanh(token(1))))
     assert found.verdict == "undecided"
     assert "only one route" in found.reason
 
