@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sie_sym.quadrature import (
     Array,
     NumericFunction,
+    checked,
     density,
     normalised_hermite,
     total_degree,
@@ -102,6 +103,7 @@ def smooth_coefficients(function: NumericFunction, tokens: int, order: int) -> S
         if found.error > last / 8:
             break  # kinks: more nodes do not pay
         last = found.error
+    function = checked(function, tokens, None, None)
     kinked = KINKED_NODES[tokens] if tokens in KINKED_NODES and has_kinks(function, tokens) else None
     return hermite_coefficients(function, tokens, order, nodes=kinked, parity=parity_of(function, tokens))
 

@@ -58,10 +58,12 @@ def test_an_error_is_shown_unless_ten_digits_are_known() -> None:
 @pytest.mark.parametrize("claim", ["C[1] = 0.6057", "C[1] > 0.6058", "C[1] ~ 0.7"])
 def test_enclosed_values_are_printed_with_their_radius(claim: str) -> None:
     found = check(claim, Target.of(parse_formula("tanh(z1)")))
-    value, radius = found.routes[0].said.split(" +- ")
-    assert abs(Fraction(value) - Fraction(TANH)) <= Fraction(radius) < Fraction("1e-8")
-    assert all(f"ours is {value} +- {radius}" in route.said for route in found.routes[1:])
-    assert f"{value} +- {radius}" in found.reason
+    said = found.routes[0].said
+    # A finer ball of the same integral may be known from before: then ten digits are all known, and no radius is shown.
+    value, _, radius = said.partition(" +- ")
+    assert abs(Fraction(value) - Fraction(TANH)) <= Fraction(radius or "5.1e-11") < Fraction("1e-8")
+    assert all(f"ours is {said}" in route.said for route in found.routes[1:])
+    assert said in found.reason
 
 
 def test_sides_that_need_it_are_enclosed_finely() -> None:
