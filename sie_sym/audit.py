@@ -323,8 +323,9 @@ class _Audit:
             where = at_point(point)
             return f"OUR OWN ROUTES DISAGREE: {' and '.join(against)} contradict our value{where}; please report this"
         # A proof by exact algebra stands alone where quadrature and draws are too coarse; integrals need a second one.
-        proved = routes[0].name == EXACT_ROUTE and routes[0].agrees is True
-        if sum(route.agrees is True for route in routes) < 2 and not proved:
+        # A gain is a ratio of tensors, no mean that could be drawn.
+        alone = self.claim.quantity in GAINS or (routes[0].name == EXACT_ROUTE and routes[0].agrees is True)
+        if sum(route.agrees is True for route in routes) < 2 and not alone:
             return "only one route decides: no independent one can tell here"
         return None
 
