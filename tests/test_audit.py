@@ -17,8 +17,8 @@ from sie_sym.audit_conventions import Shape, remedies
 from sie_sym.audit_routes import Mean, mean_of, monte_carlo, quadrature
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
-from sie_sym.functions import token
-from sie_sym.model import Model, linear_attention, softmax_attention, tied_network
+from sie_sym.functions import relu, token
+from sie_sym.model import ACTIVATION_VARIABLE, Model, linear_attention, softmax_attention, tied_network
 from sie_sym.parse import parse_formula
 from sie_sym.target import Target
 from sie_sym.untied import untied_loss
@@ -353,6 +353,13 @@ def test_integrals_need_a_second_route_and_exact_algebra_none(monkeypatch: pytes
     found = check("C[1] > 0.6", Target.of(sp.tanh(token(1))))
     assert found.verdict == "undecided"
     assert "only one route" in found.reason
+
+
+def test_a_gain_known_by_enclosures_stands_alone() -> None:
+    """S_1 = 2 E sech(Z)^2 = 1.211411, E sech(Z)^2 = 0.605706 by the trapezoid rule; no mean of it could be drawn."""
+    network = tied_network(2, relu(ACTIVATION_VARIABLE))
+    found = check("contraction > 1.2", Target.of(sp.tanh(token(1)) + sp.tanh(token(2))), network)
+    assert (found.verdict, found.evidence) == ("proved", Evidence.ENCLOSED)
 
 
 def test_the_routes_know_what_they_cannot_tell() -> None:
