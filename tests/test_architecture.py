@@ -6,7 +6,8 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,59 @@ def test_the_street_check_lets_pass() -> None:
     source = "import sympy\nfrom sie_sym import functions\nfrom sie_sym.errors import FormulaError"
     assert street_violations("target", ast.parse(source), frozenset()) == []
     assert street_violations("__init__", ast.parse("from sie_sym.cli import main"), frozenset()) == []
+
+
+# ---- the whole tree ----------------------------------------------------------------------------
+
+# A folder, and where the names of its modules start.
+FOLDERS = {
+    "sie_sym": ROOT,
+    "derivations": ROOT,
+    "benchmarks": ROOT,
+    "tests": ROOT / "tests",
+    "docs/extensions": ROOT / "docs/extensions",
+}
+
+
+def tree_of_modules() -> dict[str, str]:
+    """The text of every module by the dotted name it is imported by."""
+    found = {}
+    for folder, start in FOLDERS.items():
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            parts = path.relative_to(start).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return found
+
+
+def circle(modules: Mapping[str, str]) -> list[str]:
+    """The modules of a circle of imports, those inside of functions included; empty if there is none."""
+    graph: dict[str, set[str]] = {}
+    for name, text in modules.items():
+        reached = set()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                reached |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                assert not node.level, f"{name}: imports are absolute"
+                inner = {f"{node.module}.{alias.name}" for alias in node.names} & modules.keys()
+                reached |= inner or {str(node.module)}
+        graph[name] = reached & modules.keys()
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_the_imports_of_the_whole_tree_have_no_circle() -> None:
+    assert circle(tree_of_modules()) == []
+
+
+def test_the_circle_check_sees() -> None:
+    page, figure = "from derivations import figure", "def f():\n    from derivations.page import points"
+    assert circle({"derivations.page": page, "derivations.figure": figure}) != []
+    assert circle({"derivations": "", "derivations.page": page, "derivations.figure": "from math import pi"}) == []
+    assert circle({"conftest": "import browser", "browser": "import conftest"}) != []
 
 
 # ---- what no module does -----------------------------------------------------------------------

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from derivations.theorem_1_simulation import SERIES, UNIFORM, Point, Series, Settings, exponent, rivals, simulate
+from derivations import figure_theorem_1, theorem_1_simulation
+from derivations.figure_theorem_1_runs import (
+    SERIES,
+    UNIFORM,
+    Point,
+    Points,
+    Series,
+    Settings,
+    exponent,
+    rivals,
+    simulate,
+)
 from sie_sym.errors import SieSymError
 from sie_sym.fields import fields_of
 from sie_sym.functions import token
@@ -161,7 +169,7 @@ def test_the_laws_of_the_page_are_those_of_its_flows(series: Series) -> None:
 
 def test_the_page_refutes_what_is_not_so() -> None:
     """Medians of another law, or off the flow, are refused; those of the flow are not."""
-    page = importlib.import_module("derivations.theorem_1_simulation")
+    page = theorem_1_simulation
     for series in SERIES:
         flow, other = [], []
         for d in (100, 1000, 10**4):
@@ -179,7 +187,7 @@ def test_the_page_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer and smaller d: each median is still that of the flow, within 4 standard errors and 5 %."""
     lines: list[str] = []
     settings = Settings({series.name: (50, 100) for series in SERIES[:3]} | {"SIE 3": (25,)}, 2e6, (128, 256))
-    points = simulate(settings, "numpy", 1, lines.append)
+    points = simulate(settings, lines.append, "numpy", 1)
     assert [len(points[series.name]) for series in SERIES] == [2, 2, 2, 1]
     assert len(lines) == 7
     for found in points.values():
@@ -190,23 +198,30 @@ def test_the_page_without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_does_not_fit_in_the_time_is_left_out_and_told() -> None:
     lines: list[str] = []
     settings = Settings({"SIE 1": (20, 10**9)}, 1e4, (16, 16), seconds=5.0)
-    points = simulate(settings, "numpy", 1, lines.append)
+    points = simulate(settings, lines.append, "numpy", 1)
     assert [point.hit.dimension for point in points["SIE 1"]] == [20]
     assert "left out" in lines[1]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
-def test_the_figure_is_drawn_from_stored_medians(tmp_path: Path) -> None:
-    from dataclasses import asdict
-
-    from derivations.figure_theorem_1 import figure, read
-
-    points = {}
+def of_the_flow() -> Points:
+    """Medians that are those of the flow."""
+    points = Points()
     for series in SERIES:
-        steps = [series.predicted(d) for d in (100, 1000, 10**4)]
-        found = [HittingTime(d, 0.1, n, 0.05, 1.0, 64, 9) for d, n in zip((100, 1000, 10**4), steps, strict=True)]
+        found = [HittingTime(d, 0.1, series.predicted(d), 0.05, 1.0, 64, 9) for d in (100, 1000, 10**4, 10**5)]
         points[series.name] = [Point(hit, hit.steps) for hit in found]
-    stored = tmp_path / "medians.json"
-    stored.write_text(json.dumps({name: list(map(asdict, found)) for name, found in points.items()}))
-    assert read(stored) == points
-    assert figure(tmp_path / "figure.png", read(stored)).stat().st_size > 40_000
+    return points
+
+
+def test_the_table_has_the_medians_and_their_fits() -> None:
+    text = figure_theorem_1.table(of_the_flow())
+    assert sum(line.endswith("   1.000") for line in text.splitlines()) == 4 * len(SERIES)  # medians over the flow's
+    assert text.count("  flow: ") == len(SERIES)
+    assert text.count("A d (log d") == 2 * 2 + 2 * 2  # both series of SIE 2: the law, that of the flow, two rivals
+
+
+def test_the_figure_is_drawn_by_its_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(figure_theorem_1, "simulate", lambda settings, tell: of_the_flow())
+    path = tmp_path / "figure.png"
+    assert figure_theorem_1.main(["--output", str(path)]) == 0
+    assert path.stat().st_size > 40_000
