@@ -13,6 +13,7 @@ from functools import cached_property
 
 import sympy as sp
 
+from sie_sym.components import connected_components
 from sie_sym.enclosure import decide_zero
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multiply
 from sie_sym.transform import Point, Transform, require_budget
@@ -81,16 +82,7 @@ class SumTransform(_Composite):
 
     @cached_property
     def _clusters(self) -> list[tuple[Transform, ...]]:
-        # Union by tokens, linear in the number of parts.
-        owner: dict[int, int] = {}
-        members: dict[int, list[Transform]] = {}
-        for number, part in enumerate(self.parts):
-            touched = sorted({owner[l] for l in part.tokens if l in owner})
-            merged = [part, *itertools.chain(*(members.pop(label) for label in touched))]
-            members[number] = merged
-            for l in part.tokens if not touched else frozenset().union(*(p.tokens for p in merged)):
-                owner[l] = number
-        return [tuple(cluster) for cluster in members.values()]
+        return [tuple(part) for part in connected_components(self.parts, lambda part: part.tokens)]
 
     def coefficient(self, alpha: MultiIndex) -> sp.Expr:
         """Sum of coefficients."""

@@ -21,6 +21,7 @@ import numpy as np
 import sympy as sp
 
 from sie_sym.balls import working_precision
+from sie_sym.components import connected_components
 from sie_sym.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
@@ -85,18 +86,8 @@ def blocks(tensor: Tensor) -> list[Tensor]:
     >>> blocks({((1, 3),): sp.Integer(6), ((2, 1), (3, 2)): sp.Integer(1)})
     [{((1, 3),): 6}, {((2, 1), (3, 2)): 1}]
     """
-    owner: dict[int, int] = {}
-    members: dict[int, list[MultiIndex]] = {}
-    for number, alpha in enumerate(tensor):
-        touched = sorted({owner[l] for l, _ in alpha if l in owner})
-        if len(touched) == 1:
-            members[touched[0]].append(alpha)
-            owner.update((l, touched[0]) for l, _ in alpha)
-            continue
-        merged = [*itertools.chain(*(members.pop(label) for label in touched)), alpha]
-        members[number] = merged
-        owner.update((l, number) for entry in merged for l, _ in entry)
-    return [{alpha: tensor[alpha] for alpha in entries} for entries in members.values()]
+    parts = connected_components(tensor, lambda alpha: (l for l, _ in alpha))
+    return [{alpha: tensor[alpha] for alpha in part} for part in parts]
 
 
 # -- orthogonal decomposability

@@ -21,20 +21,19 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import sympy as sp
 
 from sie_sym.errors import DomainError, FormulaError, SieSymError, TruncationError
 from sie_sym.functions import token
-from sie_sym.linear_forms import has_tokens, written_out
+from sie_sym.independent_sum import IndependentSum, equivalent_tokens
+from sie_sym.linear_forms import has_tokens
 from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.parseval import contraction, second_moment
 from sie_sym.population_loss import DEFAULT_ORDER
-from sie_sym.target import Target, tokens_of
+from sie_sym.target import Target
 from sie_sym.transform import Transform, require_square_integrable
 from sie_sym.weierstrass import weierstrass_transform
 
@@ -77,14 +76,20 @@ class NetworkLoss:
         Raises `DomainError` for an activation with jumps and `NoClosedForm` where a square leaves the closed class:
         `start_noise` asks for less.
         """
-        return _noise(self, order)
+        g = IndependentSum.of(self.target)
+        squared, mixed, constant = _activation_products(self.activation)
+        doubled = None if g.degree is None else 2 * g.degree
+        last, _ = _last([doubled, squared.degree], order)
+        value = _pairing(_coefficients(squared, last), g.square_series(self.point, last), self.tokens)
+        last, _ = _last([g.degree, mixed.degree], order)
+        value -= 2 * _pairing(_coefficients(mixed, last), g.series(self.point, last), self.tokens)
+        return sp.expand(4 * (value + constant))
 
     def start_noise(self) -> sp.Expr:
         """V at m = 0: the constant that decides linear stability."""
-        moments = _moments(self.target)
+        g = IndependentSum.of(self.target)
         squared, mixed, constant = _activation_products(self.activation)
-        mean = moments.series({}, 0)[0]
-        return sp.expand(4 * (_start(squared) * moments.second_moment() - 2 * _start(mixed) * mean + constant))
+        return sp.expand(4 * (_start(squared) * g.second_moment() - 2 * _start(mixed) * g.mean + constant))
 
     def drift(
         self, rate: sp.Expr = sp.Integer(0), noise: sp.Expr = sp.Integer(0), sphere: str = "token"
@@ -121,9 +126,9 @@ def untied_loss(
     groups = tuple(map(tuple, classes)) if classes is not None else tuple((l,) for l in range(1, target.tokens + 1))
     if sorted(itertools.chain(*groups)) != list(range(1, target.tokens + 1)):
         raise SieSymError(f"classes {groups} do not partition the tokens 1..{target.tokens}")
-    parts = _parts(_scalar(target))
+    summands = IndependentSum.of(target)
     for members in groups:
-        if any(not _exchangeable(parts, members[0], other) for other in members[1:]):
+        if any(not summands.exchangeable(members[0], other) for other in members[1:]):
             raise SieSymError(
                 f"the target is not seen to be symmetric in the tokens {members}: give a class to each of them"
             )
@@ -147,158 +152,7 @@ def tied_loss(target: Target, activation: sp.Expr, order: int = DEFAULT_ORDER) -
     return _loss(target, activation, (sp.Symbol("m", real=True),), everything, True, order)
 
 
-def equivalent_tokens(target: Target) -> list[list[int]]:
-    """The tokens in classes whose exchanges are seen to leave the target as it is.
-
-    >>> z1, z2, z3 = token(1), token(2), token(3)
-    >>> equivalent_tokens(Target.of(z1 * z3 + z2))
-    [[1, 3], [2]]
-    """
-    parts = _parts(_scalar(target))
-    classes: list[list[int]] = []
-    for l in range(1, target.tokens + 1):
-        home = next((members for members in classes if _exchangeable(parts, members[0], l)), None)
-        if home is None:
-            classes.append([l])
-        else:
-            home.append(l)
-    return classes
-
-
 # -- the series in m_vec
-
-
-def _scalar(target: Target) -> sp.Expr:
-    if len(target.components) != 1:
-        raise SieSymError(
-            f"the target has {len(target.components)} outputs: tied and untied networks have one, give a scalar target"
-        )
-    return target.components[0]
-
-
-_Parts = dict[int | None, list[sp.Expr]]
-"""The summands that share no token, by one token of theirs and again by each: token -> its summand."""
-
-
-def _parts(expression: sp.Expr) -> _Parts:
-    """The independent summands of a function, listed under each of their tokens (the constant under None)."""
-    written = written_out(expression)
-    if isinstance(written, sp.Mul):
-        constants = [factor for factor in written.args if not has_tokens(factor)]
-        rest = [factor for factor in written.args if has_tokens(factor)]
-        if len(rest) == 1 and isinstance(rest[0], sp.Add):
-            written = sp.Add(*(sp.Mul(*constants, term) for term in rest[0].args))
-    parts: dict[int | None, list[sp.Expr]] = {None: []}
-    owner: dict[int, int] = {}
-    members: dict[int, tuple[set[int], list[sp.Expr]]] = {}
-    for number, term in enumerate(sp.Add.make_args(written)):
-        tokens = set(tokens_of(term))
-        if not tokens:
-            parts[None].append(term)
-            continue
-        touched = sorted({owner[l] for l in tokens if l in owner})
-        joined = [members.pop(label) for label in touched]
-        everything = tokens.union(*(group[0] for group in joined))
-        members[number] = everything, [*itertools.chain(*(group[1] for group in joined)), term]
-        owner.update((l, number) for l in everything)
-    for tokens, terms in members.values():
-        part = sp.Add(*terms)
-        for l in tokens:
-            parts[l] = [part]
-    return parts
-
-
-def _exchangeable(parts: _Parts, first: int, second: int) -> bool:
-    """Whether exchanging two tokens maps the summands that read them onto themselves."""
-    if first == second:
-        return True
-    swap = {token(first): token(second), token(second): token(first)}
-    touched = {*parts.get(first, []), *parts.get(second, [])}
-    return {part.xreplace(swap) for part in touched} == touched
-
-
-@dataclass(frozen=True)
-class _Moments:
-    """The series x -> (G g)(x v) and (G g^2)(x v) of a sum of independent parts, each part's computed once."""
-
-    parts: tuple[tuple[sp.Expr, tuple[int, ...]], ...]
-    constant: sp.Expr
-
-    @cached_property
-    def transforms(self) -> dict[sp.Expr, Transform]:
-        """Those of the parts, on tokens 1, 2, ..."""
-        found: dict[sp.Expr, Transform] = {}
-        for part, _ in self.parts:
-            if part not in found:
-                found[part] = weierstrass_transform(part)
-                require_square_integrable(part, found[part])
-        return found
-
-    @cached_property
-    def squares(self) -> dict[sp.Expr, Transform]:
-        """Those of the squares of the parts."""
-        return {part: weierstrass_transform(part**2) for part in self.transforms}
-
-    @property
-    def degree(self) -> int | None:
-        """The degree of g, None if it is not a polynomial."""
-        degrees = [transform.degree for transform in self.transforms.values()]
-        return None if None in degrees else max((d for d in degrees if d is not None), default=0)
-
-    def second_moment(self) -> sp.Expr:
-        """E g^2."""
-        mean, variance = self.constant, sp.Integer(0)
-        for part, count in Counter(part for part, _ in self.parts).items():
-            own = self.transforms[part].coefficient(())
-            mean += count * own
-            variance += count * (second_moment(self.transforms[part]) - own**2)
-        return sp.expand(mean**2 + variance)
-
-    def _seen(self, point: Mapping[int, sp.Expr]) -> Counter[tuple[sp.Expr, tuple[sp.Expr, ...]]]:
-        return Counter((part, tuple(point.get(l, sp.Integer(0)) for l in labels)) for part, labels in self.parts)
-
-    def series(self, point: Mapping[int, sp.Expr], k: int) -> list[sp.Expr]:
-        """<C_j(g), v^{(x) j}>, j = 0..k."""
-        total = [[self.constant], *([] for _ in range(k))]
-        for (part, values), count in self._seen(point).items():
-            for terms, value in zip(total, _along(self.transforms[part], values, k), strict=True):
-                terms.append(count * value)
-        return [sp.expand(sp.Add(*terms)) for terms in total]
-
-    def square_series(self, point: Mapping[int, sp.Expr], k: int) -> list[sp.Expr]:
-        """<C_j(g^2), v^{(x) j}>, j = 0..k: the transform of a product of independent parts factorises."""
-        whole = self.series(point, k)
-        total = _product(whole, whole)
-        for (part, values), count in self._seen(point).items():
-            own = _along(self.transforms[part], values, k)
-            square = _along(self.squares[part], values, k)
-            cross = _product(own, own)
-            total = [t + count * (s - c) for t, s, c in zip(total, square, cross, strict=True)]
-        return [sp.expand(value) for value in total]
-
-
-def _along(transform: Transform, values: tuple[sp.Expr, ...], k: int) -> list[sp.Expr]:
-    series = transform.along(dict(enumerate(values, start=1)), k)
-    return series[: k + 1]
-
-
-def _product(left: list[sp.Expr], right: list[sp.Expr]) -> list[sp.Expr]:
-    """The product of two exponential generating functions."""
-    return [
-        sp.expand(sp.Add(*(math.comb(n, j) * left[j] * right[n - j] for j in range(n + 1)))) for n in range(len(left))
-    ]
-
-
-def _moments(target: Target) -> _Moments:
-    parts = _parts(_scalar(target))
-    constant = sp.Add(*parts[None])
-    placed: dict[tuple[int, ...], sp.Expr] = {}
-    for l, (*_, part) in ((l, found) for l, found in parts.items() if l is not None):
-        labels = tuple(sorted(tokens_of(part)))
-        if labels[0] == l:
-            names = {token(old): token(new) for new, old in enumerate(labels, start=1)}
-            placed[labels] = part.xreplace(names)
-    return _Moments(tuple((part, labels) for labels, part in placed.items()), constant)
 
 
 def _activation_transform(formula: sp.Expr) -> Transform:
@@ -312,7 +166,7 @@ def _activation_transform(formula: sp.Expr) -> Transform:
 
 def _coefficients(transform: Transform, k: int) -> list[sp.Expr]:
     """c_0..c_k of a function of one variable."""
-    return _along(transform, (sp.Integer(1),), k)
+    return transform.along({1: sp.Integer(1)}, k)
 
 
 def _start(transform: Transform) -> sp.Expr:
@@ -333,34 +187,29 @@ def _loss(
     tied: bool,
     order: int,
 ) -> NetworkLoss:
-    moments, sigma = _moments(target), _activation_transform(activation)
+    g, sigma = IndependentSum.of(target), _activation_transform(activation)
     clash = set(target.parameters) & set(statistics)
     if clash:
         raise FormulaError(
             f"the parameter {', '.join(map(str, clash))} of the target is the name of an overlap: rename it"
         )
     point = {l: s for s, members in zip(statistics, classes, strict=True) for l in members}
-    last, exact = _last([moments.degree, sigma.degree], order)
-    norms = moments.second_moment(), second_moment(sigma)
-    pairing = _pairing(_coefficients(sigma, last), moments.series(point, last), target.tokens)
+    last, exact = _last([g.degree, sigma.degree], order)
+    norms = g.second_moment(), second_moment(sigma)
+    pairing = _pairing(_coefficients(sigma, last), g.series(point, last), target.tokens)
     bound = sp.Integer(0)
     if not exact:
-        tails = []
-        for norm, transforms in zip(norms, (list(_weighted(moments)), [(sigma, 1)]), strict=True):
+        tails, weighted = [], [(g.transforms[part], count) for part, count in g.counts.items()]
+        for norm, transforms in zip(norms, (weighted, [(sigma, 1)]), strict=True):
             kept = [count * contraction(t, t, k) for t, count in transforms for k in range(1, last + 1)]
             tails.append(norm - sp.Add(*kept))
-        means = moments.series({}, 0)[0], _start(sigma)
+        means = g.mean, _start(sigma)
         tails = [tail - mean**2 for tail, mean in zip(tails, means, strict=True)]
         bound = 2 * sp.sqrt(sp.Max(0, tails[0])) * sp.sqrt(sp.Max(0, tails[1]))
     expression = sp.expand(sp.Add(*norms) - 2 * pairing)
     return NetworkLoss(
         expression, statistics, classes, tied, target, activation, None if exact else last, sp.expand(bound)
     )
-
-
-def _weighted(moments: _Moments) -> list[tuple[Transform, int]]:
-    counts = Counter(part for part, _ in moments.parts)
-    return [(moments.transforms[part], count) for part, count in counts.items()]
 
 
 def _pairing(coefficients: list[sp.Expr], series: list[sp.Expr], tokens: int) -> sp.Expr:
@@ -381,18 +230,6 @@ def _activation_products(activation: sp.Expr) -> tuple[Transform, Transform, sp.
     products = [activation**n * slope**2 for n in range(3)]
     squared, mixed, whole = (_activation_transform(sp.expand(product)) for product in products)
     return squared, mixed, _start(whole)
-
-
-def _noise(loss: NetworkLoss, order: int) -> sp.Expr:
-    moments = _moments(loss.target)
-    squared, mixed, constant = _activation_products(loss.activation)
-    degree = moments.degree
-    doubled = None if degree is None else 2 * degree
-    last, _ = _last([doubled, squared.degree], order)
-    value = _pairing(_coefficients(squared, last), moments.square_series(loss.point, last), loss.tokens)
-    last, _ = _last([degree, mixed.degree], order)
-    value -= 2 * _pairing(_coefficients(mixed, last), moments.series(loss.point, last), loss.tokens)
-    return sp.expand(4 * (value + constant))
 
 
 __all__ = ["NetworkLoss", "equivalent_tokens", "tied_loss", "untied_loss"]

@@ -15,7 +15,6 @@ What remains couples several tokens and is read as a `tilted.Smoothed` closed fo
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -23,6 +22,7 @@ from dataclasses import replace
 
 import sympy as sp
 
+from sie_sym.components import connected_components
 from sie_sym.composite_transform import ProductTransform, SumTransform
 from sie_sym.coupled_transform import CoupledTransform
 from sie_sym.enclosure import decide_zero
@@ -218,8 +218,7 @@ def _split(e: sp.Expr) -> sp.Expr | None:
             return None
         return sp.Mul(*(old if new is None else new for old, new in zip(e.args, pieces, strict=True)))
     if isinstance(e, sp.exp):
-        terms = sp.Add.make_args(sp.expand(e.args[0]))
-        groups = _clusters([(tokens_of(term), term) for term in terms])
+        groups = connected_components(sp.Add.make_args(sp.expand(e.args[0])), tokens_of)
         if len(groups) > 1:
             return sp.Mul(*(sp.exp(sp.Add(*group), evaluate=False) for group in groups), evaluate=False)
         return None
@@ -247,16 +246,6 @@ def _sign_of(factor: sp.Expr) -> sp.Expr:
             return sp.sign(base)
         return sp.Integer(1) if vanishes_on_null_set(base) else sp.sign(base) ** 2
     return sp.sign(factor)
-
-
-def _clusters(items: Sequence[tuple[frozenset[int], sp.Expr]]) -> list[list[sp.Expr]]:
-    groups: list[tuple[frozenset[int], list[sp.Expr]]] = []
-    for tokens, item in items:
-        linked = [group for group in groups if group[0] & tokens]
-        groups = [group for group in groups if group not in linked]
-        merged = frozenset(tokens).union(*(group[0] for group in linked))
-        groups.append((merged, [item, *itertools.chain(*(group[1] for group in linked))]))
-    return [group[1] for group in groups]
 
 
 def _span(factor: sp.Expr) -> tuple[Direction, ...]:

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "sie_sym"
 
 # A module may import the modules that stand before it: in a line above, or on its left in its own line.
 LINES = (
-    "errors evidence files functions",
+    "errors evidence files functions components",
     "domain formula formula_functions recursive_descent parse latex_lexemes latex_display latex_names parse_latex "
     "latex_tables",
     "linear_forms softmax_form target model paper_targets",
@@ -31,8 +31,8 @@ LINES = (
     "population_loss spectral_loss shifted_coefficients model_table loss_family numerical_loss sampled_loss",
     "exponents taylor escape landscape numerical_landscape gradient_noise numerical_noise frobenius_loss",
     "affine_landscape disk_minima phase_search phase_diagram phase_regions",
-    "symmetric_tensor sphere_maximum operator_norm gain untied",
-    "drift flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
+    "symmetric_tensor sphere_maximum operator_norm gain independent_sum untied",
+    "drift dormand_prince lsoda rest flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
     "problem task sweep",
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents "
     "audit_remedies audit_entries audit_landscape audit_crossing audit",
