@@ -25,16 +25,39 @@ def unroll(node: sp.Sum | sp.Product) -> list[sp.Expr]:
     """
     (index, low, high), *outer = node.limits[::-1]
     body = node.func(node.function, *outer[::-1]) if outer else node.function
-    if int(high) - int(low) >= UNROLL_BUDGET:
+    span = range(int(low), int(high) + 1)
+    if len(span) > UNROLL_BUDGET:
         raise TruncationError(f"{node} has more than {UNROLL_BUDGET} terms")
-    return [instantiate(body, index, position) for position in range(int(low), int(high) + 1)]
+    if body.has(sp.Sum, sp.Product):  # whose own indices subs respects, and xreplace, much faster, does not
+        return [_with_tokens(body.subs(index, sp.Integer(position))) for position in span]
+    inside = [e for e in body.atoms(sp.Indexed) if e.base == TOKENS]
+    # token by token from their places, so that no TOKENS[l] is built to be replaced again
+    places = [index_values(e.indices[0], index, span) for e in inside]
+    if not all(place.is_Integer for row in places for place in row):
+        return [_with_tokens(body.xreplace({index: sp.Integer(position)})) for position in span]
+    tokens = [[token(int(place)) for place in row] for row in places]
+    return [
+        body.xreplace({index: sp.Integer(position), **{e: row[n] for e, row in zip(inside, tokens, strict=True)}})
+        for n, position in enumerate(span)
+    ]
 
 
-def instantiate(body: sp.Expr, index: sp.Symbol, position: int) -> sp.Expr:
-    """A body with its index set to a number, its tokens z[l] turned into token symbols."""
-    nested = body.has(sp.Sum, sp.Product)  # whose own indices subs respects, and xreplace, much faster, does not
-    value = sp.Integer(position)
-    placed = body.subs(index, value) if nested else body.xreplace({index: value})
+def index_values(index: sp.Expr, symbol: sp.Symbol, span: range) -> list[sp.Expr]:
+    """The values of a token's index for each value of one of its symbols.
+
+    >>> l = sp.Symbol("l", integer=True)
+    >>> index_values(2 * l + 1, l, range(3))
+    [1, 3, 5]
+    """
+    slope = index.coeff(symbol)
+    offset = index - slope * symbol
+    if slope.is_Integer and offset.is_Integer:
+        return [sp.Integer(int(slope) * position + int(offset)) for position in span]
+    return [index.xreplace({symbol: sp.Integer(position)}) for position in span]
+
+
+def _with_tokens(placed: sp.Expr) -> sp.Expr:
+    """The tokens z[l] whose index has become a number turned into token symbols."""
     tokens = {
         node: token(int(node.indices[0]))
         for node in placed.atoms(sp.Indexed)
@@ -192,6 +215,8 @@ class _Ridge:
             return offset
         if self.direction is None:
             self.direction = direction_of(slopes)
+            first, lead = self.direction[0]
+            return ratio(slopes[first], lead) * self.variable + offset
         multiple = multiple_of(slopes, self.direction)
         return None if multiple is None else multiple * self.variable + offset
 

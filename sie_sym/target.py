@@ -9,6 +9,7 @@ import sympy as sp
 
 from sie_sym.errors import FormulaError
 from sie_sym.functions import TOKENS, token_index
+from sie_sym.linear_forms import index_values
 from sie_sym.softmax_form import softmax_form
 
 
@@ -41,7 +42,7 @@ def _index_values(index: sp.Expr, scope: tuple[tuple[sp.Symbol, range], ...]) ->
     values = {index}
     for symbol, span in scope:
         if index.has(symbol):
-            values = {value.subs(symbol, position) for value in values for position in span}
+            values = {place for value in values for place in index_values(value, symbol, span)}
     return {int(value) for value in values}
 
 

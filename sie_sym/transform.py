@@ -196,21 +196,26 @@ class RidgeTransform(Transform):
         """c_k a^{(x) k}.  Raises `TruncationError` beyond the tensor budget."""
         tokens = len(self.direction)
         require_budget(k, math.comb(tokens + k - 1, k), f"a function of {tokens} tokens")
-        if self.series(k)[k] == 0:
-            return {}
-        return {alpha: self.coefficient(alpha) for alpha in multi_indices(self.tokens, k)}
+        c, slopes = self.series(k)[k], dict(self.direction)
+        return {} if c == 0 else {alpha: _power(c, slopes, alpha) for alpha in multi_indices(self.tokens, k)}
 
     def coefficient(self, alpha: MultiIndex) -> sp.Expr:
         """c_{|alpha|} a^alpha."""
         slopes = dict(self.direction)
         if not slopes.keys() >= {l for l, _ in alpha}:
             return sp.Integer(0)
-        return sp.expand(self.series(order(alpha))[order(alpha)] * sp.Mul(*(slopes[l] ** n for l, n in alpha)))
+        return _power(self.series(order(alpha))[order(alpha)], slopes, alpha)
 
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
         """c_j <a, v>^j."""
         projection = sp.expand(self.form(direction))
         return [sp.expand(c * projection**j) for j, c in enumerate(self.series(k))]
+
+
+def _power(c: sp.Expr, slopes: Point, alpha: MultiIndex) -> sp.Expr:
+    """c a^alpha."""
+    value = c * sp.Mul(*(slopes[l] ** n for l, n in alpha))
+    return value if value.is_Rational else sp.expand(value)
 
 
 def all_vanish(values: Iterable[sp.Expr]) -> bool | None:

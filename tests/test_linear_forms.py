@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import sympy as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sie_sym.errors import TruncationError
+from sie_sym.exponents import information_exponent
 from sie_sym.functions import TOKENS, He, relu, token
 from sie_sym.linear_forms import (
     affine_form,
@@ -20,6 +23,7 @@ from sie_sym.linear_forms import (
     unroll,
     written_out,
 )
+from sie_sym.target import Target
 
 z1, z2, z3 = (token(l) for l in (1, 2, 3))
 a, b = sp.symbols("a b", real=True)
@@ -142,6 +146,29 @@ def test_structured_sums_and_products_are_written_out() -> None:
     assert sp.expand(written_out(triangle)) == z1**2 + z1 * z2 + z2**2
     with pytest.raises(TruncationError, match="more than 100000 terms"):
         unroll(sp.Sum(TOKENS[l], (l, 1, 10**9)))
+
+
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        (TOKENS[2 * l - 1] * TOKENS[2 * l], [z1 * z2, z3 * token(4)]),
+        (TOKENS[l**2] + l, [z1 + 1, token(4) + 2]),
+        (TOKENS[i + l], [TOKENS[i + 1], TOKENS[i + 2]]),  # of an outer sum
+        (TOKENS[3 - l] ** l, [z2, z1**2]),
+        (z3 + l, [z3 + 1, z3 + 2]),
+    ],
+)
+def test_the_places_of_tokens(body: sp.Expr, written: list[sp.Expr]) -> None:
+    assert unroll(sp.Sum(body, (l, 1, 2))) == written
+
+
+def test_a_long_sum_takes_linear_time() -> None:
+    start = time.process_time()
+    found = information_exponent(Target.of(sp.Sum(TOKENS[l], (l, 1, 60_000))))
+    (tensor,) = found.leading_tensors()
+    assert len(tensor) == 60_000
+    assert set(tensor.values()) == {sp.Integer(1)}
+    assert time.process_time() - start < 15  # quadratic: minutes
 
 
 def test_tokens_and_dot_products() -> None:
