@@ -23,8 +23,9 @@ from sie_sym.functions import He, hermite_polynomial, token
 from sie_sym.gain import activation_coefficient
 from sie_sym.hermite import Tensor, multi_indices
 from sie_sym.model import ACTIVATION_VARIABLE
+from sie_sym.odeco import odeco_decomposition
 from sie_sym.operator_norm import operator_norm
-from sie_sym.symmetric_tensor import contract, contract_all_ones, odeco_decomposition
+from sie_sym.symmetric_tensor import contract, contract_all_ones
 from sie_sym.target import Target
 from sie_sym.untied import tied_loss, untied_loss
 
@@ -205,5 +206,3 @@ def _integrated() -> Claim:
         source="App. E",
         evidence=Evidence.NUMERICAL,
     )
-
-

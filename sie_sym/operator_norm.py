@@ -1,4 +1,4 @@
-r"""The operator norm of a symmetric tensor (arXiv:2506.02651, Thm 2), and the eigenvalues that give it.
+r"""The operator norm of a symmetric tensor (arXiv:2506.02651, Thm 2).
 
     ||T||_op = max_{|v| = 1} |<T, v^{(x) k}>|,      <T, v^{(x) k}> = sum_{|b| = k} k!/b! T_b v^b
 
@@ -9,106 +9,29 @@ general |M|^{1/2} is an upper bound.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, TypeAlias
 
-import flint
 import sympy as sp
-from flint import arb
 
 from sie_sym.balls import working_precision
+from sie_sym.certified_value import CertifiedValue, Interval, interval_of, largest, product
+from sie_sym.eigenvalues import symmetric_spectrum
 from sie_sym.enclosure import decide_sign, enclose
 from sie_sym.errors import NoClosedForm, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import token, token_index
-from sie_sym.hermite import MultiIndex, Tensor, factorial, order
+from sie_sym.hermite import MultiIndex, Tensor, factorial
 from sie_sym.linear_forms import Direction, affine_form, direction_of, dot
-from sie_sym.sphere_maximum import Form, Interval, extreme_eigenvalues, largest_found, sphere_maximum
-from sie_sym.symmetric_tensor import (
-    block_is_odeco,
-    blocks,
-    commensurable,
-    index_rows,
-    matrix_of,
-    odeco_decomposition,
-    rational_or_quadratic_roots,
-    tensor_order,
-    tokens_of_tensor,
-    without_zeros,
-)
+from sie_sym.odeco import block_is_odeco, odeco_decomposition
+from sie_sym.sphere_maximum import Form, largest_found, sphere_maximum
+from sie_sym.symmetric_tensor import blocks, commensurable, gram, tensor_order, tokens_of_tensor, without_zeros
 
 _BITS = 128
-_EXACT_EIGENVALUES = 48
-"""The largest rational matrix whose characteristic polynomial is factored."""
 _FACTOR_TOKENS, _FACTOR_TERMS = 8, 200
 """The largest form that is factored."""
 
 
-@dataclass(frozen=True)
-class CertifiedValue:
-    """A number by its exact `value` or, without one, by a proved interval.
-
-    `lower` and `upper` are None only if the value depends on parameters.  `method` says what was used.
-    """
-
-    value: sp.Expr | None
-    lower: float | None
-    upper: float | None
-    evidence: Evidence
-    method: str
-
-    @classmethod
-    def exact(cls, value: sp.Expr, method: str) -> CertifiedValue:
-        """A number known as an expression."""
-        if value.free_symbols:
-            return cls(value, None, None, Evidence.EXACT, method)
-        return cls(value, *_interval(enclose(value)), Evidence.EXACT, method)
-
-    @classmethod
-    def between(cls, bounds: Interval, method: str) -> CertifiedValue:
-        """A number known by an interval."""
-        return cls(None, *bounds, Evidence.ENCLOSED, method)
-
-    def scaled(self, factor: sp.Expr) -> CertifiedValue:
-        """The norm of factor * T, if this is the norm of T."""
-        if factor in (1, -1):
-            return self
-        if self.value is not None:
-            return CertifiedValue.exact(sp.Abs(factor) * self.value, self.method)
-        low, high = _interval(enclose(sp.Abs(factor)))
-        lower, upper = self.bounds
-        return CertifiedValue.between(
-            (math.nextafter(low * lower, 0), math.nextafter(high * upper, math.inf)), self.method
-        )
-
-    def times(self, other: CertifiedValue) -> CertifiedValue:
-        """The product of two numbers >= 0."""
-        if self.value is not None and other.value is not None:
-            return CertifiedValue.exact(sp.expand(self.value * other.value), self.method)
-        (low, high), (lower, upper) = self.bounds, other.bounds
-        return CertifiedValue.between(
-            (math.nextafter(low * lower, 0), math.nextafter(high * upper, math.inf)), self.method
-        )
-
-    @property
-    def bounds(self) -> Interval:
-        """(lower, upper).  Raises `NoClosedForm` if they depend on parameters."""
-        if self.lower is None or self.upper is None:
-            raise NoClosedForm(f"{self.value} depends on parameters: its bounds are known at given values only")
-        return self.lower, self.upper
-
-
-def _interval(ball: arb) -> Interval:
-    return math.nextafter(float(ball.lower()), -math.inf), math.nextafter(float(ball.upper()), math.inf)
-
-
-OperatorNorm: TypeAlias = CertifiedValue
-
-
-def operator_norm(tensor: Tensor) -> OperatorNorm:
+def operator_norm(tensor: Tensor) -> CertifiedValue:
     r"""||T||_op = max_{|v| = 1} |<T, v^{(x) k}>|.
 
     Exact for order 1 (|T|) and order 2 (the largest |eigenvalue|, where it has a closed form), for odeco tensors
@@ -125,33 +48,13 @@ def operator_norm(tensor: Tensor) -> OperatorNorm:
     if tensor_order(tensor) == 1:
         return CertifiedValue.exact(sp.sqrt(sp.expand(sp.Add(*(v**2 for v in tensor.values())))), "Euclidean norm")
     distinct = {_renamed(block): None for block in blocks(tensor)}
-    return largest_norm([_block_norm(dict(block)) for block in distinct])
+    return largest([_block_norm(dict(block)) for block in distinct])
 
 
 def _renamed(block: Tensor) -> tuple[tuple[MultiIndex, sp.Expr], ...]:
     """The block on tokens 1, 2, ...: equal ones are computed once."""
     name = {l: i for i, l in enumerate(tokens_of_tensor(block), start=1)}
     return tuple(sorted(((tuple((name[l], n) for l, n in a), v) for a, v in block.items()), key=lambda item: item[0]))
-
-
-def largest_norm(norms: Iterable[CertifiedValue]) -> CertifiedValue:
-    """The largest of some norms, exact if it can be told which one it is."""
-    norms = list(norms)
-    best = norms[0]
-    for other in norms[1:]:
-        if best.value is not None and other.value is not None:
-            difference = other.value - best.value
-            if difference.free_symbols:
-                best = CertifiedValue.exact(sp.Max(best.value, other.value), "largest block")
-            elif decide_sign(difference) == 1:
-                best = other
-            continue
-        (low, high), (other_low, other_high) = best.bounds, other.bounds
-        if other_low >= high:
-            best = other
-        elif low < other_high:
-            best = CertifiedValue.between((max(low, other_low), max(high, other_high)), "largest block")
-    return best
 
 
 def _block_norm(block: Tensor) -> CertifiedValue:
@@ -173,27 +76,32 @@ def _block_norm(block: Tensor) -> CertifiedValue:
 def _connected_norm(block: Tensor, k: int) -> CertifiedValue:
     if k == 2:
         low, high = symmetric_spectrum(block)
-        return largest_norm([_modulus(low), _modulus(high)])
-    if (product := _product_norm(block, k)) is not None:
-        return product
+        return largest([_modulus(low), _modulus(high)])
+    if (factored := _product_norm(block, k)) is not None:
+        return factored
     try:
         odeco = block_is_odeco(block)
     except TruncationError:
         odeco = None
     if odeco:
-        largest = symmetric_spectrum(_gram(block))[1]
-        if largest.value is not None:
-            return CertifiedValue.exact(sp.sqrt(largest.value), "odeco: the largest |lambda|")
-        return CertifiedValue.between(_root(largest), "odeco: the largest |lambda|, enclosed")
+        square = symmetric_spectrum(gram(block))[1]
+        if square.value is not None:
+            return CertifiedValue.exact(sp.sqrt(square.value), "odeco: the largest |lambda|")
+        return CertifiedValue.between(_root(square), "odeco: the largest |lambda|, enclosed")
     if any(value.free_symbols for value in block.values()):
         raise NoClosedForm(
             f"the operator norm of a tensor of order {k} with parameters that is not odeco has no closed form: set them"
         )
+    upper = _root(symmetric_spectrum(gram(block))[1])[1]
+    return CertifiedValue.between(
+        sphere_maximum(_form(block, k), upper), "flattening and branch and bound on the sphere"
+    )
+
+
+def _form(block: Tensor, k: int) -> Form:
     with working_precision(_BITS):
         weights = {a: enclose(v) * (math.factorial(k) // factorial(a)) for a, v in block.items()}
-    form = Form.of(weights, tokens_of_tensor(block))
-    upper = _root(symmetric_spectrum(_gram(block))[1])[1]
-    return CertifiedValue.between(sphere_maximum(form, upper), "flattening and branch and bound on the sphere")
+    return Form.of(weights, tokens_of_tensor(block))
 
 
 def _product_norm(block: Tensor, k: int) -> CertifiedValue | None:
@@ -223,11 +131,10 @@ def _product_norm(block: Tensor, k: int) -> CertifiedValue | None:
     weight = sp.Abs(constant) * sp.Mul(*(size for _, size in norms))
     if all(norm.value is not None for norm, _ in norms):
         return CertifiedValue.exact(weight * sp.Mul(*(norm.value for norm, _ in norms)), "product of orthogonal forms")
-    low, high = _interval(enclose(weight))
+    bounds = interval_of(enclose(weight))
     for norm, _ in norms:
-        lower, upper = norm.bounds
-        low, high = math.nextafter(low * lower, 0.0), math.nextafter(high * upper, math.inf)
-    return CertifiedValue.between((low, high), "product of orthogonal forms, enclosed")
+        bounds = product(bounds, norm.bounds)
+    return CertifiedValue.between(bounds, "product of orthogonal forms, enclosed")
 
 
 def _span(form: sp.Expr) -> list[Direction]:
@@ -268,75 +175,6 @@ def _root(norm: CertifiedValue) -> Interval:
     return math.nextafter(lower, 0.0), math.nextafter(upper, math.inf)
 
 
-def _gram(block: Tensor) -> Tensor:
-    """M_ij = sum_J T_{iJ} T_{jJ} over the (k-1)-tuples J, as a symmetric tensor of order 2."""
-    columns: dict[MultiIndex, list[tuple[int, sp.Expr]]] = {}
-    for r, row in index_rows(block).items():
-        for rest, alpha in row:
-            columns.setdefault(rest, []).append((r, block[alpha]))
-    entries: dict[MultiIndex, list[sp.Expr]] = {}
-    for rest, column in columns.items():
-        weight = math.factorial(order(rest)) // factorial(rest)
-        for (i, x), (j, y) in itertools.combinations_with_replacement(sorted(column, key=lambda item: item[0]), 2):
-            entries.setdefault(((i, 2),) if i == j else ((i, 1), (j, 1)), []).append(weight * x * y)
-    return {alpha: sp.expand(sp.Add(*values)) for alpha, values in entries.items()}
-
-
-def symmetric_spectrum(tensor: Tensor) -> tuple[CertifiedValue, CertifiedValue]:
-    """The smallest and the largest eigenvalue of an order-2 tensor, on the tokens that occur.
-
-    Their `value` is exact where it is a rational or a quadratic number.
-
-    >>> symmetric_spectrum({((1, 1), (2, 1)): sp.Integer(1)})[0].value
-    -1
-    """
-    matrix = matrix_of(tensor)
-    n = matrix.rows
-    if n <= 2:
-        a, d, b = matrix[0, 0], matrix[-1, -1], matrix[0, 1] if n == 2 else sp.Integer(0)
-        gap = sp.sqrt(sp.expand((a - d) ** 2 + 4 * b**2))
-        return CertifiedValue.exact((a + d - gap) / 2, "2 x 2"), CertifiedValue.exact((a + d + gap) / 2, "2 x 2")
-    if n <= _EXACT_EIGENVALUES and all(value.is_Rational for value in tensor.values()):
-        return _rational_spectrum(matrix)
-    if any(value.free_symbols for value in tensor.values()):
-        raise NoClosedForm(f"the eigenvalues of a {n} x {n} matrix with parameters have no closed form: set them")
-    with working_precision(_BITS):
-        zero = arb(0)
-        balls = [[enclose(matrix[i, j]) if matrix[i, j] != 0 else zero for j in range(n)] for i in range(n)]
-    ends = extreme_eigenvalues(balls)
-    if ends is None:
-        raise TruncationError(f"the eigenvalues of a {n} x {n} matrix are not enclosed: it is too large")
-    low, high = (CertifiedValue(None, *end, Evidence.ENCLOSED, "enclosed eigenvalue") for end in ends)
-    return low, high
-
-
-def _rational_spectrum(matrix: sp.Matrix) -> tuple[CertifiedValue, CertifiedValue]:
-    n = matrix.rows
-    characteristic = flint.fmpq_mat(n, n, [flint.fmpq(int(x.p), int(x.q)) for x in matrix]).charpoly()
-    roots: list[tuple[arb, sp.Expr | None]] = []
-    with working_precision(_BITS):
-        for part, _ in characteristic.factor()[1]:
-            exact = rational_or_quadratic_roots(
-                [sp.Rational(int(c.p), int(c.q)) for c in map(flint.fmpq, part.coeffs())]
-            )
-            if exact is None:
-                isolated: list[Any] = part.complex_roots()  # pairs (ball, multiplicity)
-                roots += [(ball.real, None) for ball, _ in isolated]
-            else:
-                roots += [(enclose(root, _BITS), root) for root in exact]
-        low = max(roots, key=lambda root: float(-root[0].mid()))
-        high = max(roots, key=lambda root: float(root[0].mid()))
-        # Distinct factors have distinct roots: balls that overlap would only cost the closed form.
-        sure = [all(not end[0].overlaps(other[0]) for other in roots if other is not end) for end in (low, high)]
-    ends = []
-    for (ball, value), alone in zip((low, high), sure, strict=True):
-        if value is not None and alone:
-            ends.append(CertifiedValue.exact(value, "exact eigenvalue"))
-        else:
-            ends.append(CertifiedValue(None, *_interval(ball), Evidence.ENCLOSED, "enclosed eigenvalue"))
-    return ends[0], ends[1]
-
-
 def directed_norm(tensor: Tensor, sign: int) -> CertifiedValue:
     """max(0, max_{|v| = 1} sign <T, v^{(x) k}>): for an odd order the operator norm, for an even one possibly less.
 
@@ -351,7 +189,7 @@ def directed_norm(tensor: Tensor, sign: int) -> CertifiedValue:
         return operator_norm(tensor)
     zero = CertifiedValue.exact(sp.Integer(0), "no direction of that sign")
     distinct = {_renamed(block): None for block in blocks(tensor)}
-    return largest_norm([zero, *(_directed_block_norm(dict(block), sign) for block in distinct)])
+    return largest([zero, *(_directed_block_norm(dict(block), sign) for block in distinct)])
 
 
 def _directed_block_norm(block: Tensor, sign: int) -> CertifiedValue:
@@ -377,10 +215,11 @@ def _directed_block_norm(block: Tensor, sign: int) -> CertifiedValue:
                 sp.Integer(0),
                 *(w for w in (sign * weight for weight in decomposition.weights) if decide_sign(w) == 1),
             ]
-            return largest_norm([CertifiedValue.exact(w, "odeco: the largest lambda of that sign") for w in signed])
-    with working_precision(_BITS):
-        weights = {a: enclose(v) * (math.factorial(k) // factorial(a)) for a, v in block.items()}
-    found, _ = largest_found(Form.of(weights, tokens_of_tensor(block)), sign)
+            return largest([CertifiedValue.exact(w, "odeco: the largest lambda of that sign") for w in signed])
+    found, _ = largest_found(_form(block, k), sign)
     return CertifiedValue.between(
         (max(found, 0.0), norm.bounds[1]), "a direction found, and the operator norm above it"
     )
+
+
+__all__ = ["CertifiedValue", "directed_norm", "operator_norm"]

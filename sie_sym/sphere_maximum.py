@@ -1,4 +1,4 @@
-r"""Certified bounds: the extreme eigenvalues of a symmetric matrix, and max |f| of a homogeneous f on the sphere.
+r"""Certified bounds of max |f| of a homogeneous f on the sphere.
 
 A great circle turns a form f of degree k into a trigonometric polynomial of degree k.  If its modulus is largest, N,
 at angle 0, then it is at least N cos(k t) at the angles |t| <= pi/k (M. Riesz).  So a cell of angular radius t around
@@ -14,65 +14,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from flint import arb, arb_mat
+from flint import arb
 from numpy.typing import NDArray
 
-from sie_sym.balls import working_precision
+from sie_sym.certified_value import Interval, interval_of
 from sie_sym.hermite import MultiIndex
 
 FloatArray = NDArray[np.float64]
-Interval = tuple[float, float]
 
-_BITS = 128
 _CELLS = 60_000
 """The most cells that are alive at once."""
 _COORDINATES = 6
 """The largest sphere that is cut into cells: beyond, only the eigenvalue bound is used."""
 _STARTS, _CLIMBS = 24, 200
-_MATRIX_BUDGET = 400
-"""The largest symmetric matrix whose eigenvalues are enclosed."""
-
-
-def _upper(x: arb) -> float:
-    return math.nextafter(float(x.upper()), math.inf)
-
-
-def _lower(x: arb) -> float:
-    return math.nextafter(float(x.lower()), -math.inf)
-
-
-def extreme_eigenvalues(matrix: Sequence[Sequence[arb]]) -> tuple[Interval, Interval] | None:
-    """Intervals with the smallest and with the largest eigenvalue of a symmetric matrix; None if it is too large.
-
-    With A = Q D Q^T + E for approximate eigenvectors Q and |Q^T Q - I| <= eta: an eigenvalue of A is within |E| of one
-    of Q D Q^T (Weyl), which is one of D up to a factor in [1 - eta, 1 + eta] (Ostrowski).
-
-    >>> low, high = extreme_eigenvalues([[arb(2), arb(1)], [arb(1), arb(2)]])
-    >>> low[0] <= 1 <= low[1], high[0] <= 3 <= high[1], high[1] - high[0] < 1e-12
-    (True, True, True)
-    """
-    n = len(matrix)
-    if n > _MATRIX_BUDGET:
-        return None
-    with working_precision(_BITS):
-        a = arb_mat([list(row) for row in matrix])
-        middle = np.array([[float(x.mid()) for x in row] for row in matrix])
-        values, vectors = np.linalg.eigh((middle + middle.T) / 2)
-        q = arb_mat(vectors.tolist())
-        d = arb_mat([[arb(values[i]) if i == j else arb(0) for j in range(n)] for i in range(n)])
-        identity = arb_mat([[arb(int(i == j)) for j in range(n)] for i in range(n)])
-        error = _frobenius(a - q * d * q.transpose())
-        eta = _frobenius(q.transpose() * q - identity)
-        ends = [
-            (_lower(x - abs(x) * eta - error), _upper(x + abs(x) * eta + error))
-            for x in (arb(float(values[0])), arb(float(values[-1])))
-        ]
-    return ends[0], ends[1]
-
-
-def _frobenius(matrix: arb_mat) -> arb:
-    # Of the upper ends: the square of a ball around 0 may reach below 0, where there is no root.
-    return sum((x.abs_upper() ** 2 for x in matrix.entries()), arb(0)).sqrt().upper()
 
 
 @dataclass(frozen=True)
@@ -91,7 +45,7 @@ class Form:
         slots = np.array([[position[l] for l, n in alpha for _ in range(n)] for alpha in coefficients], dtype=np.intp)
         weights = np.array([float(w.mid()) for w in coefficients.values()])
         terms, k = slots.shape
-        rounding = sum(_upper(abs(w - arb(float(w.mid())))) for w in coefficients.values())
+        rounding = sum(interval_of(abs(w - arb(float(w.mid()))))[1] for w in coefficients.values())
         # One rounding a product and a sum; twice that, for the constant factors that are not counted.
         error = 2 * (terms + 2 * k + 8) * 2.0**-53 * float(np.abs(weights).sum()) + 2 * rounding
         return cls(slots, weights, len(labels), error)
@@ -201,4 +155,4 @@ def _refine(form: Form, lower: float, upper: float, tolerance: float) -> Interva
     return float(lower), float(max(upper, lower))
 
 
-__all__ = ["Form", "Interval", "extreme_eigenvalues", "largest_found", "sphere_maximum"]
+__all__ = ["Form", "largest_found", "sphere_maximum"]

@@ -2,10 +2,10 @@ r"""LaTeX of the gain of a tied over an untied network (arXiv:2506.02651, Thm 2)
 
 from __future__ import annotations
 
+from sie_sym.certified_value import CertifiedValue
 from sie_sym.digits import outwards
 from sie_sym.gain import Gain
 from sie_sym.latex_printer import display, printed
-from sie_sym.operator_norm import CertifiedValue
 from sie_sym.typeset import HERMITE, TENSOR, Typeset, node_conventions, typeset
 
 _RATES = {

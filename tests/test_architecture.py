@@ -28,10 +28,12 @@ LINES = (
     "real_roots smooth_sign normal_form tilted stein smoothed integral transform composite_transform "
     "coupled_transform weighted_ridge weierstrass parseval",
     "expansion",
-    "population_loss spectral_loss shifted_coefficients model_table loss_family numerical_loss sampled_loss",
+    "population_loss spectral_loss shifted_coefficients degree_products model_table loss_family numerical_loss sampled_loss",
     "exponents taylor escape landscape numerical_landscape gradient_noise numerical_noise frobenius_loss",
-    "affine_landscape disk_minima phase_search phase_diagram phase_regions",
-    "symmetric_tensor sphere_maximum operator_norm gain independent_sum untied",
+    "affine_landscape landscape_table positional_semantic rim disk_minima phase_search phase_diagram phase_formulas "
+    "phase_regions",
+    "certified_value symmetric_tensor eigenvalues odeco sphere_maximum operator_norm leading_tensor gain "
+    "independent_sum untied",
     "drift dormand_prince lsoda rest flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
     "problem task sweep",
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents "

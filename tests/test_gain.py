@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sie_sym.errors import NoClosedForm, SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import TOKENS, He, relu, token
-from sie_sym.gain import Gain, LeadingTensor, activation_coefficient, gain
+from sie_sym.gain import Gain, activation_coefficient, gain
+from sie_sym.leading_tensor import LeadingTensor
 from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.operator_norm import operator_norm
 from sie_sym.target import Target

@@ -13,12 +13,14 @@ from hypothesis import given, settings
 from scipy.optimize import minimize
 from test_symmetric_tensor import dense_array, tensor_of, tensors
 
+from sie_sym.certified_value import CertifiedValue, largest
+from sie_sym.eigenvalues import extreme_eigenvalues, symmetric_spectrum
 from sie_sym.errors import NoClosedForm, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He, token
 from sie_sym.hermite import Tensor, factorial, order
-from sie_sym.operator_norm import CertifiedValue, directed_norm, largest_norm, operator_norm, symmetric_spectrum
-from sie_sym.sphere_maximum import Form, extreme_eigenvalues, sphere_maximum
+from sie_sym.operator_norm import directed_norm, operator_norm
+from sie_sym.sphere_maximum import Form, sphere_maximum
 
 z1, z2, z3, z4, z5 = (token(l) for l in range(1, 6))
 
@@ -186,8 +188,8 @@ def test_the_spectrum_of_a_matrix_with_irrational_entries() -> None:
 
 def test_largest_of_exact_and_enclosed() -> None:
     exact = CertifiedValue.exact(sp.Integer(2), "")
-    assert largest_norm([exact, CertifiedValue.between((0.5, 1.5), "")]) is exact
-    merged = largest_norm([exact, CertifiedValue.between((1.5, 2.5), "")])
+    assert largest([exact, CertifiedValue.between((0.5, 1.5), "")]) is exact
+    merged = largest([exact, CertifiedValue.between((1.5, 2.5), "")])
     assert (merged.value, merged.bounds[1]) == (None, 2.5)
     assert merged.bounds[0] == pytest.approx(2)
 
