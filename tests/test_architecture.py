@@ -22,7 +22,7 @@ LINES = (
     "latex_tables",
     "linear_forms softmax_form target model paper_targets",
     "owen straight_line function_code codegen numeric",
-    "hermite polynomial balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
+    "hermite polynomial ball_functions balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
     "gaussian_enclosure gaussian_rules gaussian",
     "quadrature random_shifts spectral hermite_grid gauss_hermite measure digits",
     "real_roots smooth_sign normal_form tilted stein smoothed integral transform composite_transform "
