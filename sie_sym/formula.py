@@ -17,14 +17,7 @@ from typing import NoReturn
 
 import sympy as sp
 
-from sie_sym.domain import (
-    NONNEGATIVE,
-    POSITIVE,
-    Signs,
-    constant_value,
-    integer_signs,
-    signs,
-)
+from sie_sym.domain import NONNEGATIVE, POSITIVE, Signs, constant_value, integer_signs, signs
 from sie_sym.errors import DomainError, FormulaError
 from sie_sym.functions import TOKENS, token
 

@@ -15,6 +15,9 @@ without braces are one digit or letter: \frac43 is 4/3, and \frac123 is refused.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sympy as sp
 
 from sie_sym.formula import Value
@@ -151,13 +154,19 @@ class _Parser(NameReader):
             return self.atom(scripts=False)
         self.unexpected("expected a group", "write {..}")
 
+    @contextmanager
+    def inside(self, position: int, bars: int = 0) -> Iterator[None]:
+        """Between delimiters: one more level, where `bars` | are open and none of those outside."""
+        outside, self.bars = self.bars, bars
+        with self.builder.nested(position):
+            yield
+        self.bars = outside
+
     def group(self, opening: str, closing: str) -> Value:
         position = self.head.position
         self.expect(opening, f"write {opening}..{closing}")
-        outside, self.bars = self.bars, 0
-        with self.builder.nested(position):
+        with self.inside(position):
             value = self.expression()
-        self.bars = outside
         self.expect(closing, "balance the delimiters")
         return value
 
@@ -167,22 +176,18 @@ class _Parser(NameReader):
         if opening.kind != "{":
             return [self.script()]
         self.take()
-        outside, self.bars = self.bars, 0
-        with self.builder.nested(opening.position):
+        with self.inside(opening.position):
             found = [] if self.head.kind in ("+", "-") else self.factors()
             if not found or self.head.kind in ("+", "-"):
                 found = [self.expression(found)]
-        self.bars = outside
         self.expect("}", "balance the delimiters")
         return found
 
     def absolute(self) -> Value:
         opening = self.take()
         closing = CLOSING.get(opening.kind, "|")
-        outside, self.bars = self.bars, int(closing == "|")
-        with self.builder.nested(opening.position):
+        with self.inside(opening.position, bars=int(closing == "|")):
             value = self.expression()
-        self.bars = outside
         self.expect(closing, "close the absolute value")
         return self.builder.call("abs", [value], opening.position)
 
@@ -239,14 +244,12 @@ class _Parser(NameReader):
         closing = "}" if opening.kind == "{" else CLOSING[opening.kind]
         self.take()
         braced = subscript and self.accepts(r"\{")
-        outside, self.bars = self.bars, 0
-        with self.builder.nested(opening.position):
+        with self.inside(opening.position):
             left = self.expression()
             if self.head.kind not in ("<", ">"):
                 self.unexpected("expected < or >", r"write \mathbf{1}[z_1 > 0]")
             greater = self.take().kind == ">"
             right = self.expression()
-        self.bars = outside
         if braced:
             self.expect(r"\}", "balance the delimiters")
         self.expect(closing, "balance the delimiters")
@@ -281,12 +284,10 @@ class _Parser(NameReader):
         braced = self.follows("{", "(")
         if opening.kind == "(" or braced:
             self.next += 1 + braced
-            outside, self.bars = self.bars, 0
-            with self.builder.nested(opening.position):
+            with self.inside(opening.position):
                 found = [self.expression()]
                 while self.accepts(","):
                     found.append(self.expression())
-            self.bars = outside
             self.expect(")", "close the arguments")
             if braced:
                 self.expect("}", "close the argument in the same braces")
