@@ -21,13 +21,8 @@ from sie_sym.loss_family import positional_semantic_loss
 from sie_sym.measure import measure
 from sie_sym.numeric import numeric_function
 from sie_sym.paper_targets import named_target
-from sie_sym.phase_diagram import (
-    minima,
-    phase_boundaries,
-    positional_semantic_landscape,
-    region,
-    trapping_scale,
-)
+from sie_sym.phase_diagram import minima, phase_boundaries, positional_semantic_landscape, region
+from sie_sym.phase_formulas import trapping_scale
 from sie_sym.spectral import hermite_coefficients
 
 PAGE = Page("positional_semantic", "section 4, App. F", "the positional-semantic model")

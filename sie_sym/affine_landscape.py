@@ -13,17 +13,18 @@ and in eps):
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import sympy as sp
 from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError
 from sie_sym.evidence import Evidence
-from sie_sym.quadrature import Array, NumericFunction, density
-from sie_sym.spectral import SpectralExpansion, hermite_coefficients
+from sie_sym.quadrature import Array
+
+if TYPE_CHECKING:
+    import sympy as sp
 
 QUANTITIES = {
     "hessian_mm": r"-4 \sum_{|b|=2} \langle C_b(t), C_b(\phi) \rangle / b!",
@@ -73,6 +74,8 @@ class AffineQuantity:
 
     def expression(self, omega: sp.Symbol) -> sp.Expr:
         """The quantity as an expression in omega (the ends as floats; `QUANTITIES` has their definitions)."""
+        import sympy as sp
+
         return (1 - omega) * sp.Float(self.start, 17) + omega * sp.Float(self.end, 17)
 
     def root(self) -> Boundary:
@@ -142,149 +145,4 @@ class PhaseBoundaries:
     global_minimum: Boundary
 
 
-@dataclass(frozen=True, eq=False)
-class LandscapeTable:
-    """Every landscape quantity as a linear form of the target: rows of `linear`, plus `constant` from the
-    model.
-
-    Rows in the order of the fields of `AffineLandscape`; columns are the targets of the family.
-    """
-
-    linear: Array
-    constant: Array
-    errors: Array
-
-    def along(self, start: ArrayLike, end: ArrayLike) -> AffineLandscape:
-        """The landscape from the target sum_i start_i t_i (omega = 0) to sum_i end_i t_i (omega = 1)."""
-        first, last = (np.asarray(w, dtype=float) for w in (start, end))
-        size = max(1.0, float(np.abs(first).sum()), float(np.abs(last).sum()))
-        values = zip(self.constant + self.linear @ first, self.constant + self.linear @ last, self.errors, strict=True)
-        return AffineLandscape(*(AffineQuantity(float(a), float(b), float(size * e)) for a, b, e in values))
-
-
-def affine_landscape(
-    start: NumericFunction, end: NumericFunction, model: NumericFunction, encoding: Sequence[float]
-) -> AffineLandscape:
-    """The landscape of t = (1-omega) start + omega end for any numeric functions (L, N) -> (k, N), L <= 3."""
-    return landscape_table([start, end], model, encoding).along([1.0, 0.0], [0.0, 1.0])
-
-
-def landscape_table(
-    targets: Sequence[NumericFunction], model: NumericFunction, encoding: Sequence[float]
-) -> LandscapeTable:
-    """The table of a family of smooth targets for a model with one encoding column c (L <= 3 tokens)."""
-    c = np.asarray(encoding, dtype=float)
-    tokens = len(c)
-    if c.ndim != 1 or not 1 <= tokens <= 3:
-        raise DomainError(f"encoding {encoding}: give one column, with one number for each of at most 3 tokens")
-    nodes = {1: 400, 2: 180, 3: 80}[tokens]
-
-    def expand(h: Callable[[Array], Array]) -> SpectralExpansion:
-        return hermite_coefficients(h, tokens, 2, nodes=nodes)
-
-    def shifted(z: Array) -> Array:
-        return np.reshape(model(z + c[:, None]), (-1, z.shape[1]))
-
-    def product(left: Array, right: Array) -> Array:
-        flat = [np.reshape(values, (-1, values.shape[-1])) for values in (left, right)]
-        return np.asarray(np.einsum("kn,kn->n", *flat))[None]
-
-    here, there = expand(model), expand(shifted)
-    here2, there2 = expand(lambda z: product(model(z), model(z))), expand(lambda z: product(shifted(z), shifted(z)))
-    goals = [expand(t) for t in targets]
-    inner = [expand(lambda z, t=t: product(t(z), model(z))) for t in targets]  # type: ignore[misc]
-    gradient, slope, curvature, corner_error = _corner_forms(targets, model, c)
-
-    def zeroth(h: SpectralExpansion) -> Array:
-        return _tensor(h, 0)
-
-    def first(h: SpectralExpansion) -> Array:
-        return np.asarray(_tensor(h, 1) @ c)
-
-    def second(h: SpectralExpansion) -> Array:
-        return np.asarray(_tensor(h, 2) @ c @ c)
-
-    linear = np.array(
-        [
-            [-2 * np.sum(_tensor(t, 2) * _tensor(here, 2)) for t in goals],
-            [-2 * np.sum(_tensor(t, 1) * (_tensor(here, 2) @ c)) for t in goals],
-            [-2 * zeroth(t) @ second(here) for t in goals],
-            list(-2 * gradient),
-            list(-2 * slope),
-            list(-2 * curvature),
-            [-2 * float(t.coefficients.ravel()[0]) for t in inner],
-            [-2 * zeroth(t) @ first(there) for t in goals],
-            [-2 * np.sum(_tensor(t, 1) * _tensor(there, 1)) for t in goals],
-            [-2 * np.sum(_tensor(t, 2) * _tensor(there, 2)) for t in goals],
-            [-2 * zeroth(t) @ zeroth(there) for t in goals],
-        ]
-    )
-    n0, n0_slope, n0_curvature = (float(f(here2)[0]) for f in (zeroth, first, second))
-    n1, n1_slope = (float(f(there2)[0]) for f in (zeroth, first))
-    constant = np.array([0, 0, n0_curvature, 0, n0_slope, n0_curvature, n0, n1_slope, 0, 0, n1], dtype=float)
-    quadrature = sum(e.error for e in (here, there, here2, there2, *goals, *inner))
-    scale = 8 * (1 + float(c @ c)) * (1 + max(math.sqrt(e.norm2) for e in (here, there, *goals)))
-    errors = np.full(11, scale * quadrature)
-    errors[3:6] += 2 * corner_error
-    return LandscapeTable(linear, constant, errors)
-
-
-def _tensor(h: SpectralExpansion, order: int) -> Array:
-    """The Hermite tensor C_order(h), order <= 2, with the output as first index."""
-    tokens = h.tokens
-    unit = np.eye(tokens, dtype=int)
-    if order == 0:
-        return h.coefficient((0,) * tokens)
-    if order == 1:
-        return np.stack([h.coefficient(tuple(unit[l])) for l in range(tokens)], axis=-1)
-    rows = [[h.coefficient(tuple(unit[l] + unit[j])) for j in range(tokens)] for l in range(tokens)]
-    return np.moveaxis(np.array(rows), -1, 0)
-
-
-def _corner_forms(
-    targets: Sequence[NumericFunction], model: NumericFunction, c: Array
-) -> tuple[Array, Array, Array, float]:
-    r"""E grad t . grad phi, E t . (c.d) phi and E t . (c.d)^2 phi for every target: the derivatives of R at m
-    = 1.
-
-    The Hermite series converges too slowly there, so derivatives are taken on the grid (Fourier interpolation
-    of h sqrt(density), which vanishes at the ends); the error is twice the difference between two grids.
-    """
-    nodes = {1: 600, 2: 256, 3: 96}[len(c)]
-    fine, coarse = (
-        _corner_forms_on_grid(targets, model, c, n, T) for n, T in ((nodes, 12.5), (int(nodes / 1.08), 12.2))
-    )
-    error = 2 * max(float(np.abs(a - b).max()) for a, b in zip(fine, coarse, strict=True))
-    return (*fine, error + 1e-13)
-
-
-def _corner_forms_on_grid(
-    targets: Sequence[NumericFunction], model: NumericFunction, c: Array, nodes: int, half_width: float
-) -> tuple[Array, Array, Array]:
-    tokens = len(c)
-    step = 2 * half_width / nodes
-    x = step * (np.arange(nodes) + 0.5) - half_width
-    z = np.array(np.meshgrid(*[x] * tokens, indexing="ij"))
-    root = np.sqrt(np.prod(density(z), axis=0) * step**tokens)
-    frequency = 2 * np.pi * np.fft.rfftfreq(nodes, step)
-    if nodes % 2 == 0:
-        frequency[-1] = 0  # so that the derivative is real
-
-    def weighted(h: NumericFunction) -> Array:
-        return np.asarray(np.reshape(h(z.reshape(tokens, -1)), (-1, *root.shape)) * root)
-
-    def derivative(values: Array, l: int) -> Array:
-        """The representative sqrt(density) d_l h of the derivative, from sqrt(density) h."""
-        shape = [1] * (tokens + 1)
-        shape[l + 1] = len(frequency)
-        hat = np.fft.rfft(values, axis=l + 1) * (1j * frequency).reshape(shape)
-        return np.asarray(np.fft.irfft(hat, nodes, axis=l + 1) + 0.5 * z[l] * values)
-
-    phi = weighted(model)
-    gradient = [derivative(phi, l) for l in range(tokens)]
-    along = sum((c[l] * gradient[l] for l in range(tokens)), np.zeros_like(phi))
-    twice = sum((c[l] * derivative(along, l) for l in range(tokens)), np.zeros_like(phi))
-    # z_l - d_l is the adjoint of d_l: no target is differentiated
-    dirichlet = sum((z[l] * g - derivative(g, l) for l, g in enumerate(gradient)), np.zeros_like(phi))
-    goals = np.stack([weighted(target).ravel() for target in targets])
-    return goals @ dirichlet.ravel(), goals @ along.ravel(), goals @ twice.ravel()
+__all__ = ["QUANTITIES", "AffineLandscape", "AffineQuantity", "Boundary", "PhaseBoundaries"]

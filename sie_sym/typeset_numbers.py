@@ -9,7 +9,7 @@ from sie_sym.escape import Escape
 from sie_sym.landscape import Visibility
 from sie_sym.latex_printer import matrix, printed
 from sie_sym.numerical_landscape import NumericalLandscape
-from sie_sym.phase_diagram import OMEGA, SCALE, GaussianConstant, boundary_formulas
+from sie_sym.phase_formulas import OMEGA, SCALE, GaussianConstant, boundary_formulas
 from sie_sym.phase_regions import PhaseLine
 from sie_sym.typeset import LOSS, NODES, SETTING, Typeset, typeset
 

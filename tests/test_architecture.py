@@ -24,17 +24,18 @@ LINES = (
     "owen straight_line function_code codegen numeric",
     "hermite polynomial ball_functions balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
     "gaussian_enclosure gaussian_rules gaussian",
-    "quadrature random_shifts spectral hermite_grid gauss_hermite measure digits",
+    "quadrature random_shifts scrambled_sobol sampled_coefficients spectral hermite_grid gauss_hermite measure digits",
     "real_roots smooth_sign normal_form tilted stein smoothed integral transform composite_transform "
     "coupled_transform weighted_ridge weierstrass parseval",
     "expansion",
-    "population_loss spectral_loss shifted_coefficients degree_products model_table loss_family numerical_loss sampled_loss",
+    "population_loss spectral_loss shifted_coefficients degree_products model_table loss_family sampled_table "
+    "numerical_loss sampled_loss",
     "exponents taylor escape landscape numerical_landscape gradient_noise numerical_noise frobenius_loss",
     "affine_landscape landscape_table positional_semantic rim disk_minima phase_search phase_diagram phase_formulas "
     "phase_regions",
     "certified_value symmetric_tensor eigenvalues odeco sphere_maximum operator_norm leading_tensor gain "
     "independent_sum untied",
-    "drift dormand_prince lsoda rest flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
+    "drift dormand_prince lsoda rest flow sampled_flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
     "problem task sweep",
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents "
     "audit_remedies audit_entries audit_landscape audit_crossing audit",

@@ -6,28 +6,18 @@ import time
 
 import numpy as np
 import pytest
-import sympy as sp
 
-from sie_sym.affine_landscape import QUANTITIES, AffineQuantity
 from sie_sym.errors import DomainError
 from sie_sym.loss_family import positional_semantic_loss, spectral_loss
 from sie_sym.phase_diagram import (
-    OMEGA,
     REGIONS,
-    SCALE,
-    affine_landscape,
     aligned_alternative,
-    boundary_formulas,
     minima,
     phase_boundaries,
     phase_labels,
     positional_semantic_landscape,
     region,
-    trapping_scale,
 )
-from sie_sym.spectral import shifted_expectation, softmax_matrix
-
-NAMES = ("dynamics", "semantic_minimum", "positional_minimum", "global_minimum")
 
 
 @pytest.mark.parametrize(
@@ -57,29 +47,6 @@ def test_dynamics_boundary_is_the_closed_form():
         assert float(phase_boundaries(a).dynamics) == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_formulas_agree_with_the_landscape(name):
-    # the formulas use exact values (E S_11 = 1 - sqrt2/4, ...) where the landscape integrates numerically
-    formula = boundary_formulas()[name]
-    for a in (0.77, 0.83, 1.0, 1.3):
-        assert formula.value(a) == pytest.approx(getattr(phase_boundaries(a), name).value, abs=1e-11)
-    assert isinstance(formula.condition, sp.Gt)
-    assert formula.condition.lhs.has(OMEGA)
-    assert sp.cancel(formula.condition.lhs.subs(OMEGA, formula.solution)) == 0
-    assert formula.latex.startswith(r"\omega = \frac{")
-    assert all(sp.latex(c.symbol) in formula.latex and c.definition in formula.latex for c in formula.constants)
-    assert formula.solution.free_symbols == {SCALE} | {c.symbol for c in formula.constants}
-
-
-def test_dynamics_formula_is_the_one_of_the_theory():
-    alpha, kappa = sp.symbols("alpha kappa", real=True)
-    p = sp.Symbol("p")
-    solution = boundary_formulas()["dynamics"].solution
-    (sigmoid_value,) = [f for f in solution.atoms(sp.Function) if f.free_symbols == {SCALE}]
-    b = sp.sqrt(2) * (p - 1 + sp.sqrt(2) / 4)
-    assert sp.simplify(solution.subs(sigmoid_value, p) - (alpha + kappa) / (kappa + b)) == 0
-
-
 def test_landscape_against_the_loss_at_the_corners():
     # the loss is a truncated sum over k, the landscape is not: they agree within the bound of the sum
     omega, a = 0.45, 0.87
@@ -89,63 +56,14 @@ def test_landscape_against_the_loss_at_the_corners():
     assert landscape.hessian_ee.at(omega) == pytest.approx(hessian[1, 1], abs=1e-10)
     assert landscape.positional_radial.at(omega) == pytest.approx(loss.gradient(0.0, 1.0)[1], abs=1e-10)
     assert landscape.positional_curvature.at(omega) == pytest.approx(corner[0, 0], abs=1e-10)
+    # rows of softmax: E|softmax target|^2 = 4 E t^2 - 4 E t + 2, E t = (1-omega) (1 - sqrt2/4) + omega sigmoid(2 a^2)
+    mean = (1 - omega) * (1 - math.sqrt(2) / 4) + omega / (1 + math.exp(-2 * a * a))
     for quantity, m, eps in ((landscape.semantic_loss, 1.0, 0.0), (landscape.positional_loss, 0.0, 1.0)):
-        found = float(loss.value(m, eps)) - loss.target_norm2
+        found = float(loss.value(m, eps)) - (loss.target_norm2 + 4 * mean - 2)
         assert abs(quantity.at(omega) - found) <= loss.error(m, eps)
     # at m = 1 the derivative of the sum converges slowly (its terms are k a_k)
     assert landscape.semantic_radial.at(omega) == pytest.approx(loss.gradient(1.0, 0.0)[0], abs=1e-5)
     assert landscape.semantic_curvature.at(omega) == pytest.approx(loss.hessian(1.0, 0.0)[1, 1], abs=1e-5)
-
-
-def test_gradient_form_at_the_semantic_corner_by_analytic_derivatives():
-    # S_11 = sigmoid(x(x-y)): E |grad s|^2 = 4 E [S (1-S)]^2 ((2x-y)^2 + x^2) by the symmetries of s
-    def squared(z):
-        x, y = z
-        s = softmax_matrix(z)[0, 0]
-        return (4 * (s * (1 - s)) ** 2 * ((2 * x - y) ** 2 + x**2))[None]
-
-    expected = shifted_expectation(squared, [[0.0, 0.0]], nodes=200).values[0, 0]
-    assert positional_semantic_landscape(1.0).semantic_radial.start == pytest.approx(-2 * expected, abs=1e-11)
-
-
-def test_any_affine_family():
-    # phi = z1^2 + z2^2, t from 2 (z1^2 + z2^2) to 2 z1^2 + 6, C = (1, 1): everything is a polynomial
-    landscape = affine_landscape(
-        lambda z: 2 * (z[:1] ** 2 + z[1:] ** 2),
-        lambda z: 2 * z[:1] ** 2 + 6,
-        lambda z: z[:1] ** 2 + z[1:] ** 2,
-        [1.0, 1.0],
-    )
-    # R = E|t|^2 - 2 [E t (2 + 2 eps^2) + m^2 E(t - Et) phi] + 4 eps^4 + 16 eps^2 + 8
-    for omega in (0.0, 0.3, 1.0):
-        mean, overlap = 4 * (1 - omega) + 8 * omega, 8 * (1 - omega) + 4 * omega
-        assert landscape.hessian_mm.at(omega) == pytest.approx(-4 * overlap, abs=1e-9)
-        assert landscape.hessian_ee.at(omega) == pytest.approx(32 - 8 * mean, abs=1e-9)
-        assert landscape.semantic_radial.at(omega) == pytest.approx(-4 * overlap, abs=1e-8)
-        assert landscape.semantic_curvature.at(omega) == pytest.approx(32 - 8 * mean, abs=1e-8)
-        assert landscape.positional_radial.at(omega) == pytest.approx(48 - 8 * mean, abs=1e-9)
-        assert landscape.positional_curvature.at(omega) == pytest.approx(-4 * overlap, abs=1e-9)
-        swap = -2 * (2 * mean + overlap) + 8 - (-2 * 4 * mean + 28)
-        found = landscape.semantic_loss.at(omega) - landscape.positional_loss.at(omega)
-        assert found == pytest.approx(swap, abs=1e-9)
-    # -32 + 16 omega = 32 - 8 (4 + 4 omega): omega = 2/3
-    boundaries = landscape.boundaries()
-    assert boundaries.dynamics.value == pytest.approx(2 / 3, abs=1e-9)
-    # 4 mean - 2 overlap = 20: 16 (1-omega) + 32 omega - 16 (1-omega) - 8 omega = 20
-    assert boundaries.global_minimum.value == pytest.approx(20 / 24, abs=1e-9)
-    assert set(QUANTITIES) == set(landscape.__dataclass_fields__)
-    assert float(landscape.hessian_ee.expression(OMEGA).subs(OMEGA, 0.5)) == pytest.approx(-16, abs=1e-9)
-
-
-def test_a_family_whose_corners_are_not_critical_is_refused():
-    landscape = affine_landscape(
-        lambda z: z[:1], lambda z: z[:1] ** 2, lambda z: np.sin(z[:1]) + 0.3 * z[:1] ** 2, [1.0]
-    )
-    with pytest.raises(DomainError, match=r"minima\(loss\)"):
-        landscape.boundaries()
-    with pytest.raises(DomainError, match="at most 3 tokens"):
-        affine_landscape(lambda z: z[:1], lambda z: z[:1], lambda z: z[:1], [1.0] * 4)
-    assert AffineQuantity(1.0, 1.0, 1e-12).root().value == math.inf
 
 
 @pytest.mark.parametrize(
@@ -207,7 +125,7 @@ def test_whole_figure_in_less_than_a_second_and_confirmed_by_a_search():
     start = time.process_time()
     picture = phase_labels(a, omega, search=True)
     elapsed = time.process_time() - start
-    assert elapsed < 2  # about 0.15 s; both cores may count, and the machine may be busy
+    assert elapsed < 2  # about 0.03 s; both cores may count, and the machine may be busy
     assert picture.labels.shape == (200, 200)
     assert set(np.unique(picture.labels)) == set(range(6))
     assert picture.names == REGIONS
@@ -216,15 +134,6 @@ def test_whole_figure_in_less_than_a_second_and_confirmed_by_a_search():
     assert phase_labels(a[:2], omega[:2]).confirmed is None
     for i, j in ((0, 0), (150, 20), (60, 190), (199, 90)):
         assert REGIONS[picture.labels[i, j]] == region(a[i], omega[j])
-
-
-def test_trapping_scale():
-    # theory section 10.4: at omega = 1 the Hessian has no negative eigenvalue for a below about 0.7244
-    a = float(trapping_scale())
-    assert a == pytest.approx(0.7244, abs=5e-5)
-    for shift in (-1e-4, 1e-4):
-        eigenvalues = np.linalg.eigvalsh(positional_semantic_loss(1.0, a + shift).hessian(0.0, 0.0))
-        assert (eigenvalues[0] < -1e-6) == (shift > 0)
 
 
 @pytest.mark.parametrize("omega", [0.0, 0.35, 0.8])

@@ -16,7 +16,7 @@ from sie_sym.phase_search import DiskMinima, interior_margin, search
 
 def at(a: float, *omegas: float) -> DiskMinima:
     p = 1 / (1 + math.exp(-2 * a * a))
-    return search(np.array([[1.0, 1 - omega, omega * (2 * p - 1)] for omega in omegas]))
+    return search(np.array([[1.0, 1 - omega, omega * p] for omega in omegas]))
 
 
 def brute_force(a: float, omega: float) -> tuple[bool, bool, bool]:
