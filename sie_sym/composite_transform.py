@@ -19,25 +19,23 @@ from sie_sym.hermite import MultiIndex, Tensor, factorial, multiply
 from sie_sym.transform import Point, Transform, require_budget
 
 
-@dataclass(frozen=True)
-class _Composite(Transform):
-    """A transform made of others; `pattern` keeps a sum or product over tokens symbolic: (index, low, high, body)."""
+class CompositeTransform(Transform):
+    """A transform made of others, its `parts`, which decide what there is to know of it."""
 
     parts: tuple[Transform, ...]
-    pattern: tuple[sp.Symbol, sp.Integer, sp.Integer, sp.Expr] | None = None
 
     @cached_property
-    def tokens(self) -> frozenset[int]:  # type: ignore[override]
+    def tokens(self) -> frozenset[int]:
         """The union."""
         return frozenset().union(*(part.tokens for part in self.parts))
 
     @cached_property
-    def conditions(self) -> tuple[sp.Expr, ...]:  # type: ignore[override]
+    def conditions(self) -> tuple[sp.Expr, ...]:
         """The union."""
         return tuple(dict.fromkeys(c for part in self.parts for c in part.conditions))
 
     @property
-    def square_integrable(self) -> bool:  # type: ignore[override]
+    def square_integrable(self) -> bool:
         """All parts (growths are not expected to cancel)."""
         return all(part.square_integrable for part in self.parts)
 
@@ -48,7 +46,15 @@ class _Composite(Transform):
 
 
 @dataclass(frozen=True)
-class SumTransform(_Composite):
+class _OverTokens(CompositeTransform):
+    """A sum or product; `pattern` keeps one over tokens symbolic: (index, low, high, body)."""
+
+    parts: tuple[Transform, ...]
+    pattern: tuple[sp.Symbol, sp.Integer, sp.Integer, sp.Expr] | None = None
+
+
+@dataclass(frozen=True)
+class SumTransform(_OverTokens):
     """A sum of transforms."""
 
     @cached_property
@@ -84,7 +90,7 @@ class SumTransform(_Composite):
     def _clusters(self) -> list[tuple[Transform, ...]]:
         return [tuple(part) for part in connected_components(self.parts, lambda part: part.tokens)]
 
-    def coefficient(self, alpha: MultiIndex) -> sp.Expr:
+    def entry(self, alpha: MultiIndex) -> sp.Expr:
         """Sum of coefficients."""
         return sp.expand(sp.Add(*(part.coefficient(alpha) for part in self.parts)))
 
@@ -95,7 +101,7 @@ class SumTransform(_Composite):
 
 
 @dataclass(frozen=True)
-class ProductTransform(_Composite):
+class ProductTransform(_OverTokens):
     """A product of transforms in mutually orthogonal variables."""
 
     @cached_property
@@ -156,12 +162,10 @@ class ProductTransform(_Composite):
             graded = [_gather(entries) for entries in product]
         return graded[k] if k < len(graded) else {}
 
-    def coefficient(self, alpha: MultiIndex) -> sp.Expr:
+    def entry(self, alpha: MultiIndex) -> sp.Expr:
         """The product of the factors' coefficients where the tokens are disjoint."""
         if sum(len(part.tokens) for part in self.parts) != len(self.tokens):
-            return super().coefficient(alpha)
-        if not {l for l, _ in alpha} <= self.tokens:
-            return sp.Integer(0)
+            return super().entry(alpha)
         return sp.expand(
             sp.Mul(*(part.coefficient(tuple(p for p in alpha if p[0] in part.tokens)) for part in self.parts))
         )

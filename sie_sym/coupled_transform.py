@@ -10,7 +10,7 @@ import sympy as sp
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices
 from sie_sym.integral import Integral
 from sie_sym.smoothed import Smoothed
-from sie_sym.transform import Point, Transform, all_vanish, require_budget
+from sie_sym.transform import LeafTransform, Point, Transform, all_vanish, require_budget
 
 LINE_BUDGET = 500
 """Up to this many coefficients of one order a series along a line is put together from them."""
@@ -28,55 +28,33 @@ class EntrywiseTransform(Transform):
 
 
 @dataclass(frozen=True)
-class CoupledTransform(EntrywiseTransform):
+class CoupledTransform(LeafTransform, EntrywiseTransform):
     """A function of several tokens without further structure."""
 
-    smoothed: Smoothed | Integral
+    profile: Smoothed | Integral
     labels: tuple[int, ...]
     _cache: dict[MultiIndex, sp.Expr] = field(default_factory=dict, compare=False)
 
     @property
-    def tokens(self) -> frozenset[int]:  # type: ignore[override]
+    def tokens(self) -> frozenset[int]:
         """The coupled tokens."""
         return frozenset(self.labels)
 
-    @property
-    def conditions(self) -> tuple[sp.Expr, ...]:  # type: ignore[override]
-        """Those of the closed form."""
-        return self.smoothed.conditions
-
-    @property
-    def square_integrable(self) -> bool:  # type: ignore[override]
-        """That of the closed form."""
-        return self.smoothed.square_integrable
-
-    @property
-    def degree(self) -> int | None:
-        """0 for a constant, else not a polynomial."""
-        return 0 if self.smoothed.is_constant else None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the smoothed function is."""
-        return not isinstance(self.smoothed, Integral)
-
     def expression(self, at: Point | None = None) -> sp.Expr:
         """The closed form."""
-        return self.smoothed.expression([self.at(at, l) for l in self.labels])
+        return self.profile.expression([self.at(at, l) for l in self.labels])
 
-    def coefficient(self, alpha: MultiIndex) -> sp.Expr:
+    def entry(self, alpha: MultiIndex) -> sp.Expr:
         """d^alpha (G h)(0)."""
-        if not {l for l, _ in alpha} <= self.tokens:
-            return sp.Integer(0)
         if alpha not in self._cache:
             powers = dict(alpha)
             by_position = {i: powers[l] for i, l in enumerate(self.labels, start=1) if l in powers}
-            self._cache[alpha] = self.smoothed.coefficient(by_position)
+            self._cache[alpha] = self.profile.coefficient(by_position)
         return self._cache[alpha]
 
     def vanishes(self, k: int) -> bool | None:
         """True by parity, or entry by entry up to the first that is not zero."""
-        degree = self.smoothed.parity_degrees[k % 2]
+        degree = self.profile.parity_degrees[k % 2]
         if degree is not None and degree < k:
             return True
         return all_vanish(self.coefficient(alpha) for alpha in multi_indices(self.labels, k))
@@ -84,7 +62,7 @@ class CoupledTransform(EntrywiseTransform):
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
         """By the coefficients, or the derivatives of the restriction to the line where there are too many."""
         few = math.comb(len(direction.keys() & self.tokens) + k - 1, k) <= LINE_BUDGET
-        if few or isinstance(self.smoothed, Integral):
+        if few or isinstance(self.profile, Integral):
             return [self._directional(direction, j) for j in range(k + 1)]
         x = sp.Dummy("x", real=True)
         line = self.expression({l: x * direction.get(l, sp.Integer(0)) for l in self.labels})

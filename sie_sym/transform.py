@@ -33,10 +33,25 @@ Point = Mapping[int, sp.Expr]
 class Transform(ABC):
     """G h, seen as the exponential generating function of the Hermite tensors of h."""
 
-    tokens: frozenset[int]
-    conditions: tuple[sp.Expr, ...] = ()
-    """What must be positive for the transform to exist, when parameters decide it."""
-    square_integrable: bool = True
+    @property
+    @abstractmethod
+    def tokens(self) -> frozenset[int]:
+        """The tokens that h reads."""
+
+    @property
+    @abstractmethod
+    def conditions(self) -> tuple[sp.Expr, ...]:
+        """What must be positive for the transform to exist, when parameters decide it."""
+
+    @property
+    @abstractmethod
+    def square_integrable(self) -> bool:
+        """Whether E h^2 is proved to be finite, up to the conditions."""
+
+    @property
+    @abstractmethod
+    def is_closed(self) -> bool:
+        """Whether G h has a closed form; it keeps Gaussian integrals otherwise."""
 
     @property
     @abstractmethod
@@ -60,69 +75,87 @@ class Transform(ABC):
         return all_vanish(self.derivatives(k).values())
 
     def coefficient(self, alpha: MultiIndex) -> sp.Expr:
-        """C_alpha(h)."""
-        if not {l for l, _ in alpha} <= self.tokens:
-            return sp.Integer(0)
-        return self.derivatives(order(alpha)).get(alpha, sp.Integer(0))
+        """C_alpha(h), zero where alpha reads a token that h does not."""
+        return self.entry(alpha) if {l for l, _ in alpha} <= self.tokens else sp.Integer(0)
 
-    @property
-    @abstractmethod
-    def is_closed(self) -> bool:
-        """Whether G h has a closed form; it keeps Gaussian integrals otherwise."""
+    def entry(self, alpha: MultiIndex) -> sp.Expr:
+        """C_alpha(h) at a multi-index of the tokens of h."""
+        return self.derivatives(order(alpha)).get(alpha, sp.Integer(0))
 
     def at(self, point: Point | None, index: int) -> sp.Expr:
         """The coordinate t_index."""
         return token(index) if point is None else point.get(index, sp.Integer(0))
 
 
-@dataclass(frozen=True)
-class PolynomialTransform(Transform):
-    """G of a polynomial, held in flint."""
+class LeafTransform(Transform):
+    """A transform by one smoothed function, its `profile`, which decides what there is to know of it."""
 
-    smoothed: Polynomial
+    profile: Polynomial | Smoothed | Integral
 
     @property
-    def tokens(self) -> frozenset[int]:  # type: ignore[override]
+    def conditions(self) -> tuple[sp.Expr, ...]:
+        """Those of the profile."""
+        return () if isinstance(self.profile, Polynomial) else self.profile.conditions
+
+    @property
+    def square_integrable(self) -> bool:
+        """That of the profile."""
+        return isinstance(self.profile, Polynomial) or self.profile.square_integrable
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the profile is no integral."""
+        return not isinstance(self.profile, Integral)
+
+    @property
+    def degree(self) -> int | None:
+        """The degree of a polynomial; outside of them only constants have one."""
+        if isinstance(self.profile, Polynomial):
+            return self.profile.degree
+        return 0 if self.profile.is_constant else None
+
+
+@dataclass(frozen=True)
+class PolynomialTransform(LeafTransform):
+    """G of a polynomial, held in flint."""
+
+    profile: Polynomial
+
+    @property
+    def tokens(self) -> frozenset[int]:
         """The tokens that occur."""
-        return frozenset(self.smoothed.labels)
+        return frozenset(self.profile.labels)
 
     @property
     def degree(self) -> int:
         """The degree of the polynomial."""
-        return self.smoothed.degree
-
-    @property
-    def is_closed(self) -> bool:
-        """Always."""
-        return True
+        return self.profile.degree
 
     def expression(self, at: Point | None = None) -> sp.Expr:
         """The expanded polynomial at t."""
-        return self.smoothed.expression([self.at(at, l) for l in self.smoothed.labels])
+        return self.profile.expression([self.at(at, l) for l in self.profile.labels])
 
     def vanishes(self, k: int) -> bool | None:
         """Whether there is no term of degree k."""
-        present = self.smoothed.has_degree(k)
+        present = self.profile.has_degree(k)
         return super().vanishes(k) if present is None else not present
 
-    def coefficient(self, alpha: MultiIndex) -> sp.Expr:
+    def entry(self, alpha: MultiIndex) -> sp.Expr:
         """alpha! times the coefficient of t^alpha."""
-        if not {l for l, _ in alpha} <= self.tokens:
-            return sp.Integer(0)
-        return self.smoothed.coefficient(alpha) * factorial(alpha)
+        return self.profile.coefficient(alpha) * factorial(alpha)
 
     def derivatives(self, k: int) -> Tensor:
         """alpha! times the coefficients of degree k."""
-        return {alpha: c * factorial(alpha) for alpha, c in self.smoothed.homogeneous(k).items()}
+        return {alpha: c * factorial(alpha) for alpha, c in self.profile.homogeneous(k).items()}
 
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
         """k! times the homogeneous parts at v."""
-        v = {l: direction.get(l, sp.Integer(0)) for l in self.smoothed.labels}
+        v = {l: direction.get(l, sp.Integer(0)) for l in self.profile.labels}
         return [
             math.factorial(j)
             * sp.expand(
                 sp.Add(
-                    *(c * sp.Mul(*(v[l] ** n for l, n in alpha)) for alpha, c in self.smoothed.homogeneous(j).items())
+                    *(c * sp.Mul(*(v[l] ** n for l, n in alpha)) for alpha, c in self.profile.homogeneous(j).items())
                 )
             )
             for j in range(k + 1)
@@ -130,7 +163,7 @@ class PolynomialTransform(Transform):
 
 
 @dataclass(frozen=True)
-class RidgeTransform(Transform):
+class RidgeTransform(LeafTransform):
     """G of f(<a, z>): (G_{|a|^2} f)(<a, t>), f a polynomial or in the closed class."""
 
     direction: Direction
@@ -138,31 +171,9 @@ class RidgeTransform(Transform):
     _series: list[sp.Expr] = field(default_factory=list, compare=False)
 
     @property
-    def tokens(self) -> frozenset[int]:  # type: ignore[override]
+    def tokens(self) -> frozenset[int]:
         """The support of a."""
         return frozenset(l for l, _ in self.direction)
-
-    @property
-    def conditions(self) -> tuple[sp.Expr, ...]:  # type: ignore[override]
-        """Those of the profile."""
-        return () if isinstance(self.profile, Polynomial) else self.profile.conditions
-
-    @property
-    def square_integrable(self) -> bool:  # type: ignore[override]
-        """That of the profile."""
-        return isinstance(self.profile, Polynomial) or self.profile.square_integrable
-
-    @property
-    def degree(self) -> int | None:
-        """The degree of f if it is a polynomial."""
-        if isinstance(self.profile, Polynomial):
-            return self.profile.degree
-        return 0 if self.profile.is_constant else None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the profile is."""
-        return not isinstance(self.profile, Integral)
 
     def form(self, at: Point | None) -> sp.Expr:
         """<a, t>."""
@@ -199,12 +210,9 @@ class RidgeTransform(Transform):
         c, slopes = self.series(k)[k], dict(self.direction)
         return {} if c == 0 else {alpha: _power(c, slopes, alpha) for alpha in multi_indices(self.tokens, k)}
 
-    def coefficient(self, alpha: MultiIndex) -> sp.Expr:
+    def entry(self, alpha: MultiIndex) -> sp.Expr:
         """c_{|alpha|} a^alpha."""
-        slopes = dict(self.direction)
-        if not slopes.keys() >= {l for l, _ in alpha}:
-            return sp.Integer(0)
-        return _power(self.series(order(alpha))[order(alpha)], slopes, alpha)
+        return _power(self.series(order(alpha))[order(alpha)], dict(self.direction), alpha)
 
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
         """c_j <a, v>^j."""

@@ -18,43 +18,29 @@ from functools import cached_property
 
 import sympy as sp
 
+from sie_sym.composite_transform import CompositeTransform
 from sie_sym.coupled_transform import EntrywiseTransform
 from sie_sym.hermite import MultiIndex, Tensor, factorial, order
 from sie_sym.smoothed import Smoothed
-from sie_sym.transform import Point, PolynomialTransform, RidgeTransform
+from sie_sym.transform import Point, PolynomialTransform, RidgeTransform, Transform
 
 
 @dataclass(frozen=True)
-class WeightedRidgeTransform(EntrywiseTransform):
+class WeightedRidgeTransform(CompositeTransform, EntrywiseTransform):
     """G of p(z) f(<a, z>); `weight` is G p and `ridge` that of f(<a, z>)."""
 
     weight: PolynomialTransform
     ridge: RidgeTransform
 
-    @cached_property
-    def tokens(self) -> frozenset[int]:  # type: ignore[override]
-        """Those of p and of a."""
-        return self.weight.tokens | self.ridge.tokens
-
     @property
-    def conditions(self) -> tuple[sp.Expr, ...]:  # type: ignore[override]
-        """Those of the ridge."""
-        return self.ridge.conditions
-
-    @property
-    def square_integrable(self) -> bool:  # type: ignore[override]
-        """That of the ridge: polynomials do not change it."""
-        return self.ridge.square_integrable
+    def parts(self) -> tuple[Transform, ...]:  # type: ignore[override]
+        """Polynomials do not change what the ridge decides."""
+        return self.weight, self.ridge
 
     @property
     def degree(self) -> int | None:
         """None: a polynomial ridge would be a polynomial."""
         return None
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether the ridge is."""
-        return self.ridge.is_closed
 
     @cached_property
     def weights(self) -> tuple[Tensor, ...]:
@@ -80,10 +66,8 @@ class WeightedRidgeTransform(EntrywiseTransform):
             profile = sp.diff(profile, u)
         return sp.Add(*total)
 
-    def coefficient(self, alpha: MultiIndex) -> sp.Expr:
+    def entry(self, alpha: MultiIndex) -> sp.Expr:
         """sum_k sum_{beta <= alpha} binom(alpha, beta) d^beta P_k(0) a^{alpha-beta} r^{(k + |alpha - beta|)}(0)."""
-        if not {l for l, _ in alpha} <= self.tokens:
-            return sp.Integer(0)
         slopes = dict(self.ridge.direction)
         series = self.ridge.series(order(alpha) + len(self.weights) - 1)
         terms = []

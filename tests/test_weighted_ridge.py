@@ -58,7 +58,7 @@ def test_coefficients_series_and_values_by_tilted_moments(name: str) -> None:
 @pytest.mark.parametrize("name", ["relu", "sign", "modulus", "gaussian", "one-token"])
 def test_mean_squares_by_tilted_moments(name: str) -> None:
     transform = weierstrass_transform(TABLE[name])
-    assert decide_zero(second_moment(transform) - peer(TABLE[name]).smoothed.second_moment()) is True
+    assert decide_zero(second_moment(transform) - peer(TABLE[name]).profile.second_moment()) is True
 
 
 def test_without_a_closed_form_one_token_integrals_remain() -> None:
