@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -65,16 +66,7 @@ class GaussianExpectation(sp.Expr):
     @classmethod
     def _node(cls, h: sp.Expr, coordinates: Iterable[Coordinate]) -> sp.Expr:
         """What is left after the exact rules that look at the whole integrand, in one canonical form."""
-        # Factored arguments: equal nodes are found equal, and z1 (z1 - z2) gives tighter balls than z1^2 - z1 z2.
-        h = h.replace(lambda e: isinstance(e, sp.Function), lambda e: e.func(*map(sp.factor_terms, e.args)))
-        coordinates = list(coordinates)
-        centred = tuple((s, weight) for s, mean, weight in coordinates if mean == 0)
-        closed = centred_value(h, centred, len(centred) == len(coordinates))
-        if closed is not None:
-            return closed
-        h, coordinates = canonical(h, coordinates)
-        triples = (sp.Tuple(symbol, mean, sp.Integer(weight)) for symbol, mean, weight in coordinates)
-        return sp.Expr.__new__(cls, h, sp.Tuple(*triples))
+        return _canonical_node(h, tuple(coordinates))
 
     @property
     def integrand(self) -> sp.Expr:
@@ -217,6 +209,19 @@ class GaussianExpectation(sp.Expr):
 
 def _current_precision() -> int:
     return int(arb(1).exp().rel_accuracy_bits())
+
+
+@lru_cache(maxsize=4096)
+def _canonical_node(h: sp.Expr, coordinates: tuple[Coordinate, ...]) -> sp.Expr:
+    # Factored arguments: equal nodes are found equal, and z1 (z1 - z2) gives tighter balls than z1^2 - z1 z2.
+    h = h.replace(lambda e: isinstance(e, sp.Function), lambda e: e.func(*map(sp.factor_terms, e.args)))
+    centred = tuple((s, weight) for s, mean, weight in coordinates if mean == 0)
+    closed = centred_value(h, centred, len(centred) == len(coordinates))
+    if closed is not None:
+        return closed
+    h, renamed = canonical(h, coordinates)
+    triples = (sp.Tuple(symbol, mean, sp.Integer(weight)) for symbol, mean, weight in renamed)
+    return sp.Expr.__new__(GaussianExpectation, h, sp.Tuple(*triples))
 
 
 def _build(cls: type[GaussianExpectation], h: sp.Expr, coordinates: Sequence[Coordinate]) -> sp.Expr:

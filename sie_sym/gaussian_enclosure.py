@@ -18,9 +18,10 @@ from flint import acb, arb, fmpq
 from sie_sym.balls import BallFunction, compile_ball, evaluate, working_precision
 from sie_sym.cubature import Integrand, integrate_interval, integrate_rectangle
 from sie_sym.errors import DomainError, NoClosedForm
-from sie_sym.functions import He, token
+from sie_sym.functions import He, token, token_index
 from sie_sym.growth import truncation
 from sie_sym.kinks import branch, breaks, intervals
+from sie_sym.symmetry import parity
 
 _SMALLEST_EXPONENT = 4096
 GUARD_BITS = 16
@@ -85,20 +86,22 @@ def enclose_node(node: Expectation, means: Sequence[arb], values: Mapping[sp.Sym
     weights = {s: w for s, _, w in node.coordinates}
     radius, outside = truncation(node.integrand, weights, dict(zip(tokens, means, strict=True)), tolerance / 2, values)
     shift = {s: sp.Dummy(real=True) for s in tokens}
+    moved = {s: s + shift[s] for s, mean in zip(tokens, means, strict=True) if not mean.is_zero()}
     densities = tuple(_weighted_density(weights[s]) for s in tokens)
     fixed = [*map(acb, means), *values.values()]
+    even = _even_axes(node, means)
     axes = [
-        intervals(breaks(node.integrand, s, mean, values), fmpq(-radius), fmpq(radius))
+        intervals(breaks(node.integrand, s, mean, values), fmpq(0 if s in even else -radius), fmpq(radius))
         for s, mean in zip(tokens, means, strict=True)
     ]
-    total = arb(0, outside)
-    share = tolerance / math.prod(map(len, axes))
+    copies = 2 ** len(even)
+    total = arb(0)
+    share = tolerance / copies / math.prod(map(len, axes))
     for region in itertools.product(*axes):
         thin = any(side.thin for side in region)
         sides = {s: (side, mean) for s, side, mean in zip(tokens, region, means, strict=True)}
         h = node.integrand if thin else branch(node.integrand, sides, values)
-        shifted = h.xreplace({s: s + shift[s] for s in tokens})
-        program = compile_ball(shifted, (*tokens, *shift.values(), *values))
+        program = compile_ball(h.xreplace(moved), (*tokens, *shift.values(), *values))
 
         def core(z: Sequence[acb], analytic: bool, program: BallFunction = program) -> acb:
             return program((*z, *fixed), analytic)
@@ -115,7 +118,20 @@ def enclose_node(node: Expectation, means: Sequence[arb], values: Mapping[sp.Sym
         total += part.real
     if not total.is_finite():
         raise DomainError(f"{node} has no finite enclosure: {node.integrand} is unbounded inside the box")
-    return total
+    return arb(copies) * total + arb(0, outside)
+
+
+def _even_axes(node: Expectation, means: Sequence[arb]) -> list[sp.Symbol]:
+    """Tokens of which the half-axis Z >= 0 is enough: the integrand is even in each, or in all of them together."""
+    centred = {s: weight for (s, _, weight), mean in zip(node.coordinates, means, strict=True) if mean.is_zero()}
+
+    def is_even(symbols: Sequence[sp.Symbol]) -> bool:
+        flipped = frozenset(index for s in symbols if (index := token_index(s)) is not None)
+        weight = sum(centred[s] for s in symbols)
+        return parity(node.integrand, flipped) == (-1 if weight % 2 else 1)
+
+    alone = [s for s in centred if is_even([s])]
+    return alone or [s for s in node.tokens[:1] if len(centred) == len(node.tokens) and is_even(node.tokens)]
 
 
 def _weighted_density(degree: int) -> Callable[[acb], acb]:

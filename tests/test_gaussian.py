@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import mpmath
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from sie_sym.enclosure import decide_zero, enclose, working_precision
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token
 from sie_sym.gaussian import GaussianExpectation, enclose_expectation
+from sie_sym.gaussian_enclosure import _even_axes
 from sie_sym.growth import GrowthReader, truncation
 
 R = sp.Rational
@@ -134,6 +138,35 @@ def test_two_tokens_theory_section_9() -> None:
 def test_two_tokens_against_the_logistic_lemma() -> None:
     """C_(2,0) = sqrt 2 / 8 (theory section 9)."""
     assert enclose_expectation(S11, {1: 2}, precision=30).overlaps(enclose(sp.sqrt(2) / 8))
+
+
+EVEN = [
+    # even in all tokens together; in one; in each; in none but with its weight; not with a mean or an odd weight
+    (S11**2, {1: 1, 2: 1}, 0, lambda x, y: 1 / (1 + np.exp(-x * (x - y))) ** 2, ["z1"]),
+    (sp.tanh(z1 * z2**2 + z1), {1: 1}, 0, lambda x, y: np.tanh(x * y**2 + x), ["z1", "z2"]),
+    (sp.tanh(z1 * z2**2 + z1), {1: 1}, R(1, 4), lambda x, y: np.tanh(x * y**2 + x), ["z2"]),
+    (1 / (1 + z1**2 * z2**2), {1: 2, 2: 2}, 0, lambda x, y: 1 / (1 + x**2 * y**2), ["z1", "z2"]),
+    (sp.exp(z1 / 3 - (z1 * z2) ** 2), {1: 2}, 0, lambda x, y: np.exp(x / 3 - (x * y) ** 2), ["z2"]),
+    (sigmoid(z1 * z2 + z2), {1: 1, 2: 1}, 0, lambda x, y: 1 / (1 + np.exp(-x * y - y)), []),
+]
+
+
+@pytest.mark.parametrize(("h", "alpha", "mean", "function", "halved"), EVEN, ids=lambda case: str(case)[:24])
+def test_an_even_integrand_needs_half_of_an_axis(
+    h: sp.Expr, alpha: dict[int, int], mean: sp.Expr, function: Callable[[Any, Any], Any], halved: list[str]
+) -> None:
+    """Against a trapezoid rule over the whole plane."""
+    x = np.arange(-9, 9, 1 / 32)
+    first, second = np.meshgrid(x, x, indexing="ij")
+    weight = np.exp(-(first**2 + second**2) / 2) / (2 * np.pi) / 32**2
+    for values, degree in ((first, alpha.get(1, 0)), (second, alpha.get(2, 0))):
+        weight *= np.polynomial.hermite_e.hermeval(values, [0] * degree + [1])
+    expected = float((weight * function(first + float(mean), second)).sum())
+    ball = enclose_expectation(h, alpha, {1: mean}, precision=30)
+    assert float(ball.rad()) < 1e-8
+    assert contains(ball, expected, 1e-9)
+    node = GaussianExpectation(h, {z1: mean}, alpha)
+    assert [str(s) for s in _even_axes(node, [arb(str(float(m))) for m in node.means.values()])] == halved
 
 
 def test_two_tokens_with_kinks_along_the_axes() -> None:
