@@ -52,7 +52,7 @@ def _namespace(scalar: bool) -> dict[str, Any]:
         for name in _ELEMENTARY:
             names[name] = getattr(np, _NUMPY_NAMES.get(name, name), None) or getattr(special, name)
         names |= {"erfi": special.erfi, "sign_product": sign_product, "where": np.where}
-        names |= {"logical_and": np.logical_and, "logical_or": np.logical_or, "logical_not": np.logical_not}
+        names |= {f: getattr(np, f) for f in ("add", "subtract", "logical_and", "logical_or", "logical_not")}
     return names
 
 
@@ -66,6 +66,7 @@ class _Writer(StraightLine):
         self.indices: dict[sp.Basic, str] = {}
         self.columns = {l: p for s, p in self.inputs.items() if (l := token_index(s)) is not None}
         self.structured = False
+        self.negated: dict[str, str] = {}
         self.uses: Counter[sp.Basic] = Counter()
         self.constant: dict[sp.Basic, bool] = {}
         self.bound: set[sp.Basic] = set()
@@ -155,8 +156,14 @@ class _Writer(StraightLine):
             while taken < 2 or (taken < len(codes) and length + len(codes[taken]) < _LONGEST_INLINE):
                 length += len(codes[taken])
                 taken += 1
-            codes = [self.store("(" + operator.join(codes[:taken]) + ")"), *codes[taken:]]
-        return codes[0] if len(codes) == 1 else "(" + operator.join(codes) + ")"
+            codes = [self.store(self.joined(codes[:taken], operator)), *codes[taken:]]
+        return codes[0] if len(codes) == 1 else self.joined(codes, operator)
+
+    def joined(self, codes: list[str], operator: str) -> str:
+        """One expression; a negated term is subtracted, which saves an array."""
+        negated = self.negated if operator == " + " else {}
+        rest = [f" - {negated[code]}" if code in negated else f"{operator}{code}" for code in codes[1:]]
+        return f"({codes[0]}{''.join(rest)})"
 
     def product(self, node: sp.Mul) -> str:
         above: list[str] = []
@@ -172,6 +179,8 @@ class _Writer(StraightLine):
             sign, above = "-", above[1:]
         top = self.chain(above, " * ") if above else "1.0"
         code = f"{top} / {self.chain(below, ' * ')}" if below else top
+        if sign:
+            self.negated[f"(-{code})"] = f"({code})"
         return f"({sign}{code})"
 
     def power(self, base: sp.Basic, exponent: sp.Basic) -> str:
@@ -227,6 +236,15 @@ class _Writer(StraightLine):
             else:
                 self.indices[symbol] = outer
         return total
+
+    def row(self, number: int, node: sp.Basic) -> None:
+        """Write a value to a row of `out`; the last term of a sum is added in place."""
+        if isinstance(node, sp.Add) and self.uses[node] == 1 and not self.constant[node]:
+            *terms, last = map(self.emit, node.args)
+            operation, last = ("subtract", self.negated[last]) if last in self.negated else ("add", last)
+            self.line(f"{operation}({self.chain(terms, ' + ')}, {last}, out[{number}, ...])")
+        else:
+            self.line(f"out[{number}] = {self.emit(node)}")
 
     # -- conditions
 
@@ -301,28 +319,33 @@ def refuse_free(missing: set[Any], inputs: Sequence[sp.Symbol]) -> None:
 
 
 def compile_function(
-    symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr], scalar: bool, vector: bool
+    symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr], scalar: bool, vector: bool = True
 ) -> Callable[..., Any]:
-    """A Python function of the symbols (of one indexable argument if `vector`) returning the tuple of values.
+    """A Python function of the symbols, or of one indexable argument `x` if `vector`.
 
-    `scalar` code runs on floats and `math`, evaluates only the branch taken and compiles under numba; the
-    other runs on numpy arrays.  It sees no builtins and no name that the caller chose.
+    `scalar` code runs on floats and `math`, evaluates only the branch taken, compiles under numba and returns the tuple
+    of values; the other takes numpy arrays x and out, and writes a value to each row of `out`.  Neither sees builtins
+    or a name that the caller chose.
     """
     writer = _Writer(symbols, expressions, scalar)
-    results = [writer.emit(e) for e in expressions]
+    if scalar:
+        writer.line(f"return ({''.join([f'{writer.emit(e)}, ' for e in expressions])})")
+    else:
+        for number, expression in enumerate(expressions):
+            writer.row(number, expression)
+        writer.line("return")
     used = {s for s in writer.inputs if s in writer.constant}
     if writer.structured:
         used |= {s for s in writer.inputs if token_index(s) is not None}
-    arguments = "x" if vector else ", ".join(f"a{p}" for p in range(len(symbols)))
+    arguments = ", ".join(f"a{p}" for p in range(len(symbols))) if not vector else "x" if scalar else "x, out"
     head = [f"def generated({arguments}):"]
     if vector:
         head += [f"    a{writer.inputs[s]} = x[{writer.inputs[s]}]" for s in used]
     elif writer.structured:
         head.append(f"    x = ({arguments},)")
-    tail = f"    return ({', '.join(results)}{',' if results else ''})"
     namespace = _namespace(scalar)
     largest = max(writer.columns, default=0)
     namespace["columns"] = tuple(writer.columns.get(l, 0) for l in range(largest + 1))
-    exec(compile("\n".join([*head, *writer.lines, tail]), "<sie_sym.numeric>", "exec"), namespace)
+    exec(compile("\n".join([*head, *writer.lines]), "<sie_sym.numeric>", "exec"), namespace)
     function: Callable[..., Any] = namespace["generated"]
     return function

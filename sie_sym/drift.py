@@ -7,8 +7,7 @@ t = gamma * step / d, on s^T Gamma^{-1} s <= 1.  `flow` integrates it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from operator import mul
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -31,6 +30,10 @@ Variance: TypeAlias = sp.Expr | float | Callable[..., Any] | GradientNoise
 Recovery: TypeAlias = float | tuple[str | sp.Symbol, float]
 """The threshold of |s|, or a pair (statistic, threshold of its modulus)."""
 
+_INSIDE = 1 - 1e-13
+_POINTS = 1 << 14
+"""How many states are evaluated together: what stays in the cache."""
+
 
 class Drift:
     """The right-hand side of one flow, what it watches for, its domain and its checks."""
@@ -42,6 +45,7 @@ class Drift:
         variance: Variance | None = None,
         gram: ArrayLike | None = None,
         recovery: Recovery | None = None,
+        encoding: ArrayLike | None = None,
     ) -> None:
         self.loss: LossFunction = loss_function(loss)
         self.statistics = tuple(self.loss.statistics)
@@ -56,7 +60,7 @@ class Drift:
         self.noise = self._numerical_variance()
         self.gram = None if gram is None else self._checked_gram(gram)
         self.precision = None if self.gram is None else np.linalg.inv(self.gram)
-        self.watched, self.threshold = self._checked_recovery(recovery)
+        self.gauge, self.threshold = self._checked_recovery(recovery, encoding)
 
     def _checked_gram(self, gram: ArrayLike) -> FloatArray:
         matrix = np.asarray(gram, dtype=np.float64)
@@ -69,18 +73,27 @@ class Drift:
             )
         return matrix
 
-    def _checked_recovery(self, recovery: Recovery | None) -> tuple[int | None, float]:
-        if recovery is None:
-            return None, math.inf
+    def _checked_recovery(self, recovery: Recovery | None, encoding: ArrayLike | None) -> tuple[FloatArray, float]:
+        """The matrix W of the size |W s| that weak recovery watches, and its threshold."""
+        n = len(self.statistics)
         name, threshold = recovery if isinstance(recovery, tuple) else (None, recovery)
-        if not 0 < threshold <= 1:
+        if threshold is not None and not 0 < threshold <= 1:
             raise SieSymError(f"weak recovery threshold {threshold}: give a number in (0, 1]")
-        if name is None:
-            return None, float(threshold)
-        known = [str(s) for s in self.statistics]
-        if str(name) not in known:
-            raise SieSymError(f"weak recovery of {name}, not a statistic: choose one of {self.names}")
-        return known.index(str(name)), float(threshold)
+        gauge = np.eye(n)
+        if name is not None:
+            known = [str(s) for s in self.statistics]
+            if str(name) not in known:
+                raise SieSymError(f"weak recovery of {name}, not a statistic: choose one of {self.names}")
+            gauge = gauge[[known.index(str(name))]]
+        elif encoding is not None:
+            columns = np.asarray(encoding, dtype=np.float64)
+            if columns.ndim != 2 or columns.shape[1] != n - 1 or not np.isfinite(columns).all():
+                raise SieSymError(
+                    f"encoding of shape {columns.shape} for {n - 1} positional overlaps: give one finite row a token "
+                    "and one column a direction"
+                )
+            gauge = np.vstack([gauge[:1], np.pad(columns, ((0, 0), (1, 0)))])
+        return gauge, math.inf if threshold is None else float(threshold)
 
     def checked_starts(self, starts: ArrayLike) -> FloatArray:
         """`starts` of shape (..., 1 + r) as floats inside the domain."""
@@ -106,28 +119,33 @@ class Drift:
             )
         return points
 
-    def squared_radius(self, points: FloatArray) -> FloatArray:
-        """s^T Gamma^{-1} s along the last axis."""
-        if self.precision is None:
-            return np.asarray(np.sum(points**2, axis=-1))
-        return np.asarray(np.einsum("...i,ij,...j->...", points, self.precision, points))
+    def squared_radius(self, points: FloatArray, axis: int = -1) -> FloatArray:
+        """s^T Gamma^{-1} s along an axis."""
+        dual = points
+        if self.precision is not None:
+            dual = np.moveaxis(np.tensordot(self.precision, points, axes=(1, axis)), 0, axis)
+        return np.asarray((points * dual).sum(axis=axis))
 
-    def progress(self, point: Sequence[float]) -> float:
-        """What weak recovery watches: |s|, or the modulus of one statistic."""
-        return abs(point[self.watched]) if self.watched is not None else math.hypot(*point)
-
-    def losses(self, points: FloatArray) -> FloatArray:
-        """R along the last axis of `points`."""
-        return np.asarray(self.loss.value(*np.moveaxis(points, -1, 0)), dtype=np.float64)
+    def size(self, points: FloatArray) -> FloatArray:
+        """What weak recovery watches at `points` (1 + r, ...): |(e, m)|, |s|, or the modulus of one statistic."""
+        return np.asarray(np.sqrt(np.square(np.tensordot(self.gauge, points, axes=1)).sum(axis=0)))
 
     # -- right-hand sides
 
-    def _exact_terms(self) -> list[sp.Expr] | None:
-        """The gradient and V as formulas, when both are."""
+    def _formulas(self) -> list[sp.Expr] | None:
+        """ds/dt as formulas that share their terms, when the loss and V are formulas."""
         if not isinstance(self.loss, NumericLoss) or callable(self.variance):
             return None
-        terms = [_horner(e, self.statistics) for e in self.loss.gradient_expressions]
-        return [*terms, sp.sympify(self.variance, strict=True)]
+        slopes = [_horner(slope, self.statistics) for slope in self.loss.gradient_expressions]
+        # unevaluated: SymPy would multiply the shared terms out
+        pull = _sum(map(_product, self.statistics, slopes))
+        if self.half_rate:
+            pull = _sum([pull, _product(sp.Float(-self.half_rate), sp.sympify(self.variance, strict=True))])
+        if self.gram is not None:
+            slopes = [_sum(_product(sp.Float(a), slope) for a, slope in zip(row, slopes, strict=True) if a)
+                      for row in self.gram.tolist()]  # fmt: skip
+        pairs = zip(self.statistics, slopes, strict=True)
+        return [_sum([_product(pull, s), _product(-1, slope)]) for s, slope in pairs]
 
     def _numerical_variance(self) -> Callable[..., Any]:
         if callable(self.variance):
@@ -135,32 +153,29 @@ class Drift:
         formula = numeric_function(self.statistics, [sp.sympify(self.variance, strict=True)])
         return lambda *point: formula(np.stack(np.broadcast_arrays(*point)))[0]
 
-    def _numerical_terms(self, *point: Any) -> list[Any]:
-        """The gradient and V from the loss's own methods, for floats or for arrays."""
-        gradient = self.loss.gradient(*point)
-        return [*gradient, np.broadcast_to(self.noise(*point), np.shape(gradient[0]))]
+    def _numerical_velocity(self, s: FloatArray) -> FloatArray:
+        """ds/dt at s (1 + r, ...) from the methods of the loss and of the variance."""
+        gradient = np.asarray(self.loss.gradient(*s), dtype=np.float64)
+        pull = (s * gradient).sum(axis=0)
+        if self.half_rate:
+            pull = pull - self.half_rate * np.asarray(self.noise(*s))
+        return np.asarray(pull * s - (gradient if self.gram is None else np.tensordot(self.gram, gradient, axes=1)))
 
-    def scalar_field(self) -> Callable[[float, FloatArray], Any]:
+    def scalar_field(self) -> Callable[[float, FloatArray], Sequence[float]]:
         """The right-hand side (t, s) -> ds/dt on floats."""
-        exact = self._exact_terms()
-        terms: Callable[..., Sequence[float]]
-        if exact is not None:
-            terms = scalar_function(self.statistics, exact)
+        formulas = self._formulas()
+        velocity: Callable[..., Sequence[float]]
+        if formulas is not None:
+            velocity = scalar_function(self.statistics, formulas)
         else:
-            terms = lambda *s: [float(v) for v in self._numerical_terms(*s)]  # noqa: E731
-        half_rate = self.half_rate
-        gram = None if self.gram is None else self.gram.tolist()
+            velocity = lambda *s: self._numerical_velocity(np.array(s)).tolist()  # noqa: E731
 
-        def field(t: float, state: FloatArray) -> list[float]:
+        def field(t: float, state: FloatArray) -> Sequence[float]:
             s: list[float] = state.tolist()
             try:
-                *gradient, noise = terms(*s)
+                return velocity(*s)
             except (ValueError, ZeroDivisionError, OverflowError) as error:
-                *gradient, noise = terms(*self._pulled_inside(s, error))
-            pull = sum(map(mul, s, gradient)) - half_rate * noise
-            if gram is not None:
-                gradient = [sum(map(mul, row, gradient)) for row in gram]
-            return [pull * a - b for a, b in zip(s, gradient, strict=True)]
+                return velocity(*self._pulled_inside(s, error))
 
         return field
 
@@ -171,46 +186,59 @@ class Drift:
             raise SieSymError(
                 f"the flow's right-hand side is undefined at ({self.names}) = {tuple(s)}: {error}"
             ) from error
-        return [a / radius * (1 - 1e-13) for a in s]
+        return [a / radius * _INSIDE for a in s]
 
-    def array_field(self, count: int) -> Callable[[float, FloatArray], FloatArray]:
-        """The right-hand side of `count` stacked starts, statistics first."""
-        exact = self._exact_terms()
-        function = None if exact is None else numeric_function(self.statistics, exact)
-        n = len(self.statistics)
+    def array_field(self) -> Callable[[FloatArray, FloatArray], None]:
+        """The right-hand side of many points: (s, out), both (1 + r, points)."""
+        formulas = self._formulas()
+        velocity: Callable[[FloatArray, FloatArray], None]
+        if formulas is None:
+            velocity = lambda s, out: np.copyto(out, self._numerical_velocity(s))  # noqa: E731
+        else:
+            velocity = numeric_function(self.statistics, formulas).write
+            if all(formula.is_polynomial(*self.statistics) for formula in formulas):
+                return velocity
 
-        def field(t: float, flat: FloatArray) -> FloatArray:
-            s = flat.reshape(n, count)
-            radii = np.sqrt(self.squared_radius(s.T))
+        @np.errstate(all="ignore")
+        def field(s: FloatArray, out: FloatArray) -> None:
             # trial points of rejected steps may lie outside, where a loss need not be defined
-            inside = s if radii.max() < 1 else np.where(radii < 1, s, s / np.maximum(radii, 1) * (1 - 1e-13))
-            terms = np.array(self._numerical_terms(*inside)) if function is None else function(inside)
-            gradient, noise = terms[:n], terms[n]
-            pull = np.einsum("ij,ij->j", s, gradient) - self.half_rate * noise
-            if self.gram is not None:
-                gradient = self.gram @ gradient
-            return np.asarray(pull * s - gradient).ravel()
+            radii = np.sqrt(self.squared_radius(s, axis=0))
+            velocity(s if radii.max() < 1 else np.where(radii < 1, s, s / np.maximum(radii, 1) * _INSIDE), out)
 
         return field
 
     # -- checks
 
-    def check(self, states: FloatArray, losses: FloatArray, rtol: float) -> None:
-        """Raise when a trajectory (second last axis: time) breaks what the flow cannot break."""
-        tolerance = max(1e3 * rtol, 1e-11)
-        radius = float(np.max(self.squared_radius(states)))
+    def checked_losses(self, states: FloatArray, rtol: float) -> FloatArray:
+        """R along trajectories (times, 1 + r, ...); raises when they break what the flow cannot break."""
+        losses = np.empty((len(states), *states.shape[2:]))
+        tolerance, radius = max(1e3 * rtol, 1e-11), np.float64(0)
+        together = max(1, _POINTS // losses[0].size)
+        for first in range(0, len(states), together):
+            part = np.moveaxis(states[first : first + together], 1, 0)
+            losses[first : first + together] = self.loss.value(*part)
+            radius = np.maximum(radius, self.squared_radius(part, axis=0).max())
         if not radius <= 1 + tolerance:
             raise SieSymError(
                 f"the flow left the ball: squared norm {radius:.12g}; the loss or the variance is not that "
                 "of overlaps of unit vectors, or rtol is too large"
             )
-        if self.half_rate == 0 and losses.shape[-1] > 1:
-            rise = float(np.max(np.diff(losses, axis=-1)))
+        if self.half_rate == 0 and len(losses) > 1:
+            rise = float(np.max(np.diff(losses, axis=0)))
             if not rise <= tolerance * (1 + float(np.max(np.abs(losses)))):
                 raise SieSymError(
                     f"the loss increases by {rise:.3g} along its own gradient flow: the gradient and value "
                     f"of {type(self.loss).__name__} disagree, or rtol = {rtol:g} is too large"
                 )
+        return losses
+
+
+def _product(a: Any, b: Any) -> sp.Expr:
+    return sp.Mul(a, b, evaluate=False)
+
+
+def _sum(terms: Iterable[Any]) -> sp.Expr:
+    return sp.Add(*terms, evaluate=False)
 
 
 def _horner(expression: sp.Expr, symbols: tuple[sp.Symbol, ...]) -> sp.Expr:

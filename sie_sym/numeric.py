@@ -27,7 +27,9 @@ class NumericFunction:
     def __init__(self, symbols: Sequence[sp.Symbol], expressions: Sequence[sp.Expr]) -> None:
         self.symbols = tuple(symbols)
         self.expressions = tuple(sp.sympify(e, strict=True) for e in expressions)
-        self._function = compile_function(self.symbols, self.expressions, scalar=False, vector=True)
+        self.write: Callable[[FloatArray, FloatArray], None]
+        """As a call, but to `out`, (points, out), unchecked and with numpy's warnings left on: for inner loops."""
+        self.write = compile_function(self.symbols, self.expressions, scalar=False)
 
     def __call__(self, values: ArrayLike) -> FloatArray:
         """Evaluate at `values` of shape (n_symbols, ...); the result has shape (n_expressions, ...)."""
@@ -39,8 +41,7 @@ class NumericFunction:
             )
         result = np.empty((len(self.expressions), *points.shape[1:]))
         with np.errstate(all="ignore"):
-            for row, value in enumerate(self._function(points)):
-                result[row] = value
+            self.write(points, result)
         return result
 
     def __reduce__(self) -> tuple[Any, ...]:

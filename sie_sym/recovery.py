@@ -22,13 +22,12 @@ from sie_sym.exponents import information_exponent
 from sie_sym.gain import LeadingTensor, activation_coefficient
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.hermite import factorial
+from sie_sym.lsoda import RECOVERY, until
 from sie_sym.numeric import FloatArray, scalar_function
 from sie_sym.sphere_maximum import Form, largest_found
 from sie_sym.symmetric_tensor import tokens_of_tensor
 from sie_sym.target import Target
 from sie_sym.untied import NetworkLoss, equivalent_tokens, tied_loss, untied_loss
-
-_MOST_STEPS = 50_000
 
 
 @dataclass(frozen=True)
@@ -223,9 +222,6 @@ def recovery_time(
 
     `start` has one number a statistic.  Raises `SieSymError` if after `time` the overlap is still growing.
     """
-    from scipy.integrate import LSODA
-    from scipy.optimize import brentq
-
     field = drift_function(loss, rate, noise, sphere)
     sizes = np.array([1.0] if loss.tied else [float(len(members)) for members in loss.classes])
     threshold = eta if loss.tied else eta * math.sqrt(loss.tokens)
@@ -241,23 +237,13 @@ def recovery_time(
         return math.inf
     horizon = _horizon(field, state, speed) if time is None else time
     smallest = float(np.abs(state[state != 0]).min(initial=1.0))
-    solver = LSODA(field, 0.0, state, horizon, rtol=rtol, atol=max(1e-3 * rtol * smallest, 1e-140))
-    for _ in range(_MOST_STEPS):
-        message = solver.step()
-        if solver.status == "failed" or not np.isfinite(solver.y).all():
-            raise SieSymError(f"the integration fails at t = {solver.t:g}: {message}")
-        if excess(solver.y) >= 0:
-            dense = solver.dense_output()
-            low, high = float(solver.t_old), float(solver.t)
-            return float(brentq(lambda t, at=dense: excess(at(t)), low, high, xtol=1e-14 * high, rtol=1e-13))
-        if solver.status == "finished":
-            break
-    else:
-        raise SieSymError(f"more than {_MOST_STEPS} steps to t = {solver.t:g} of {horizon:g}: pass a shorter time")
-    velocity = np.asarray(field(solver.t, solver.y.tolist()))
-    growth = float((sizes * solver.y * velocity).sum()) / max(float((sizes * solver.y**2).sum()), 1e-300)
-    if growth * solver.t > 1e-3 and (solver.y != 0).any() and float(np.abs(velocity).max()) * solver.t > 1e-9:
-        raise SieSymError(f"no weak recovery up to t = {solver.t:g}, but the overlaps still grow: pass a longer time")
+    end, state, ended = until(field, state, horizon, excess, rtol, max(1e-3 * rtol * smallest, 1e-140))
+    if ended == RECOVERY:
+        return end
+    velocity = np.asarray(field(end, state.tolist()))
+    growth = float((sizes * state * velocity).sum()) / max(float((sizes * state**2).sum()), 1e-300)
+    if growth * end > 1e-3 and (state != 0).any() and float(np.abs(velocity).max()) * end > 1e-9:
+        raise SieSymError(f"no weak recovery up to t = {end:g}, but the overlaps still grow: pass a longer time")
     return math.inf
 
 
