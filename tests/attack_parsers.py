@@ -155,6 +155,21 @@ def _hook(event: str, arguments: tuple[object, ...]) -> None:
         _events.append(event)
 
 
+def check_reader(read: Callable[[str], object], text: str) -> None:
+    """What both grammars promise of any text: a real and finite formula, or a refusal that names a column, soon."""
+    start, value, refusal = time.process_time(), None, ""
+    try:
+        value = read(text)
+    except SieSymError as error:
+        refusal = str(error)
+    assert time.process_time() - start < SECONDS
+    if value is None:
+        assert "column" in refusal
+    else:
+        assert isinstance(value, (sp.Expr, sp.ImmutableDenseMatrix))
+        assert not value.has(sp.I, sp.zoo, sp.nan, sp.oo, sp.Float)
+
+
 def attack(name: str, count: int, seed: int) -> Counter[str]:
     """How many of `count` strings were read and refused; raises `AssertionError` at the first that breaks a rule."""
     global _watching

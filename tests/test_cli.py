@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import sympy as sp
 from click.testing import CliRunner
+from command_line import answer, run
 from conftest import ROOT, hear_ctrl_c
 
 import sie_sym
@@ -26,22 +27,6 @@ from sie_sym.cli_options import split
 LINEAR = ("--model", "linear-attention")
 PAIR = ("-g", "He(2,z1) + He(2,z2)")
 ENCODED = (*PAIR, *LINEAR, "--encoding", "1,1/2")
-
-
-def run(*arguments: str) -> str:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    return result.stdout
-
-
-def answer(*arguments: str) -> dict[str, Any]:
-    """The one JSON object on stdout."""
-    lines = run(*arguments, "--json").splitlines()
-    assert len(lines) == 1
-    found = json.loads(lines[0])
-    assert isinstance(found, dict)
-    return found
 
 
 def shell(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:

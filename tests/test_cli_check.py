@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from command_line import refusal
 
 from sie_sym.cli import main
 
@@ -26,13 +27,6 @@ def check(*arguments: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(line)
     assert result.exit_code == CODES[found["verdict"]]
     return found
-
-
-def refusal(*arguments: str) -> str:
-    result = CliRunner().invoke(main, ["check", *arguments])
-    assert (result.exit_code, result.stdout) == (2, ""), result.output
-    (line,) = result.stderr.splitlines()
-    return line
 
 
 @pytest.mark.parametrize(
@@ -156,4 +150,4 @@ def test_text_and_file(tmp_path: Path) -> None:
     ],
 )
 def test_refuses(arguments: tuple[str, ...], said: str) -> None:
-    assert said in refusal(*arguments)
+    assert said in refusal("check", *arguments)

@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from command_line import answer, refusal, run
 from conftest import ROOT, hear_ctrl_c
 
 import sie_sym.cli_options
 import sie_sym.problem
 import sie_sym.sweep
-from sie_sym.cli import main
 from sie_sym.cli_dynamics import progress
 from sie_sym.cli_sweep import sweep_tasks
 from sie_sym.errors import SieSymError
@@ -31,31 +30,6 @@ from sie_sym.sweep import Summary, grid, read_rows
 PAIR = ("-g", "He(2,z1) + He(2,z2)")
 ENCODED = (*PAIR, "--model", "linear-attention", "--encoding", "1,1/2")
 SHORT = ("--dimension", "1e3", "--rate", ".01", "--steps", "40", "--runs", "20", "--seed", "3")
-
-
-def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == code, result.output
-    assert result.stderr == ""
-    return result.stdout
-
-
-def answer(*arguments: str, code: int = 0) -> dict[str, Any]:
-    """The one JSON object on stdout."""
-    (line,) = run(*arguments, "--json", code=code).splitlines()
-    found = json.loads(line)
-    assert isinstance(found, dict)
-    return found
-
-
-def refusal(*arguments: str) -> str:
-    """The one line on stderr of bad input."""
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == 2, result.output
-    assert result.stdout == ""
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("sie-sym: ")
-    return line
 
 
 # ---- sgd ---------------------------------------------------------------------------------------

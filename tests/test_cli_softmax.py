@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import re
 import time
@@ -13,36 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
-from click.testing import CliRunner
-
-from sie_sym.cli import main
+from command_line import answer, refusal, run
 
 SOFTMAX = ("--model", "softmax-attention")
 TRACE = (*SOFTMAX, "--reduction", "trace")
 PAIR = ("-g", "He(2,z1) + He(2,z2)")
 OPPOSITE = ("--encoding", "1,-1")
 MIXTURE = ("-g", "@positional-semantic", "--param", "omega=.67", "--param", "a=1", *SOFTMAX, *OPPOSITE)
-
-
-def run(*arguments: str) -> str:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == 0, result.output
-    assert result.stderr == ""
-    return result.stdout
-
-
-def answer(*arguments: str) -> dict[str, Any]:
-    found = json.loads(run(*arguments, "--json"))
-    assert isinstance(found, dict)
-    return found
-
-
-def failure(*arguments: str) -> str:
-    result = CliRunner().invoke(main, list(arguments))
-    assert result.exit_code == 2
-    assert result.stdout == ""
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 def normal_grid(points: int = 400, reach: float = 10.0) -> tuple[Any, Any, Any]:
@@ -246,7 +222,7 @@ def test_ten_tokens_of_a_tied_network_need_no_table() -> None:
 
 def test_more_than_five_tokens_are_refused_in_one_line() -> None:
     for command in (("flow", "--start", "m=.1", "--time", "1"), ("hessian",)):
-        message = failure(*command, "-g", "@he2", "--tokens", "6", *TRACE)
+        message = refusal(*command, "-g", "@he2", "--tokens", "6", *TRACE)
         assert "6 tokens" in message
         assert "--tokens 5" in message
 
@@ -254,12 +230,12 @@ def test_more_than_five_tokens_are_refused_in_one_line() -> None:
 def test_parameters_need_values() -> None:
     arguments = ("-g", "@positional-semantic", *SOFTMAX, *OPPOSITE)
     for command in (("flow", "--start", "m=.1,eps=.1", "--time", "1"), ("loss", "--at", "m=.1,eps=.1")):
-        assert "--param a=0.5" in failure(*command, *arguments)
+        assert "--param a=0.5" in refusal(*command, *arguments)
 
 
 def test_a_rate_beyond_the_reach_of_tables_is_refused() -> None:
     arguments = ("flow", "-g", "z1*z6", "--model", "tied", "--activation", "tanh(u)^2", "--encoding", "1,0,0,0,0,0")
-    message = failure(*arguments, "--start", "m=.1,eps=.1", "--time", "1", "--rate", ".01")
+    message = refusal(*arguments, "--start", "m=.1,eps=.1", "--time", "1", "--rate", ".01")
     assert "6 tokens" in message
 
 
@@ -301,7 +277,7 @@ def test_phase_diagram_of_figure_13() -> None:
 
 @pytest.mark.parametrize("a", ["0", "-1", "z1", "1e400"])
 def test_a_scale_that_is_none(a: str) -> None:
-    failure("phase-diagram", "--a", a)
+    refusal("phase-diagram", "--a", a)
 
 
 def test_phase_diagram_as_text_and_latex(katex: Any, tmp_path: Path, pdflatex: Any) -> None:
@@ -346,5 +322,5 @@ def test_the_phase_diagram_is_drawn(tmp_path: Path) -> None:
 def test_pictures_of_several_columns_are_refused(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     arguments = ("loss", *PAIR, "--model", "linear-attention", "--encoding", "1,0;0,1")
-    assert "one encoding column" in failure(*arguments, "--plot", str(tmp_path / "loss.png"))
+    assert "one encoding column" in refusal(*arguments, "--plot", str(tmp_path / "loss.png"))
     assert list(tmp_path.iterdir()) == []

@@ -109,20 +109,18 @@ def test_one_step_is_the_projected_step(name: str, dimension: int, batch: int, l
     rate = 0.5 * dimension  # increments of order one: a wrong second-order term is visible
     moved = plain_step(fields, w, frame, sample, rate, loss)
 
+    def stepped(state: np.ndarray, normals: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        constants = StepConstants(rate / dimension / batch, batch, loss == "frobenius", np.inf)
+        m, eps = state[:1, None].copy(), state[1:, None].copy()
+        tied_step(fields, constants, m, eps, normals, lengths)
+        return m, eps
+
     # delta again, by central differences of the loss in z: what `response` must be the gradient of
     z = ((sample + fields.encoding @ frame[1:] / dimension) @ w).T
     delta = differences(fields, (sample @ frame[0]).T, z, loss)
     normals, lengths = project_tied(fields, w, frame, sample, delta)
     state = frame @ w / dimension
-    m, eps = state[:1, None].copy(), state[1:, None].copy()
-    tied_step(
-        fields,
-        StepConstants(rate / dimension / batch, batch, loss == "frobenius", np.inf),
-        m,
-        eps,
-        normals,
-        lengths,
-    )
+    m, eps = stepped(state, normals, lengths)
     # the draws inherit the error of the differences (1e-9); with the module's own delta the identity is exact
     expected = frame @ moved / dimension
     assert np.append(m, eps) == pytest.approx(expected, abs=1e-7)
@@ -134,15 +132,7 @@ def test_one_step_is_the_projected_step(name: str, dimension: int, batch: int, l
     exact = np.repeat(exact / np.sqrt(fields.tokens), fields.tokens, axis=0) if fields.summed else exact
     assert exact == pytest.approx(delta, rel=1e-5, abs=1e-6)
     normals, lengths = project_tied(fields, w, frame, sample, exact)
-    m, eps = state[:1, None].copy(), state[1:, None].copy()
-    tied_step(
-        fields,
-        StepConstants(rate / dimension / batch, batch, loss == "frobenius", np.inf),
-        m,
-        eps,
-        normals,
-        lengths,
-    )
+    m, eps = stepped(state, normals, lengths)
     assert np.append(m, eps) == pytest.approx(expected, abs=1e-12)
 
 
