@@ -161,6 +161,20 @@ def test_recovery_before_the_start_never_and_by_statistic():
     assert weak_recovery_time(TWO, [0.01, 0.6], (m, 0.5), 5.0) == weak_recovery_time(TWO, [0.01, 0.6], ("m", 0.5), 5.0)
 
 
+def test_recovery_is_that_of_the_positional_means():
+    """Def. 1 reads e = C eps: with R = -eps from 0, eps = tanh t and |(e, m)| = 5 tanh t for C = (3, 4)."""
+    loss, encoding = NumericLoss(-eps, (m, eps)), [[3], [4]]
+    expected = math.atanh(0.1)
+    assert weak_recovery_time(loss, [0, 0], 0.5, 9.0, encoding=encoding) == pytest.approx(expected, rel=1e-9)
+    assert weak_recovery_time(loss, [0, 0], 0.5, 9.0) == pytest.approx(math.atanh(0.5), rel=1e-9)
+    assert weak_recovery_time(loss, [0, 0], ("eps", 0.5), 9.0, encoding=encoding) == pytest.approx(math.atanh(0.5))
+    batch = gradient_flow_batch(loss, [[0, 0], [0, 0.2]], 1.0, recovery=0.5, encoding=encoding, samples=2)
+    np.testing.assert_allclose(batch.recovery_times, [expected, 0], rtol=1e-9)
+    # orthonormal columns change nothing
+    turned = np.array([[3], [4]]) / 5
+    assert weak_recovery_time(loss, [0, 0], 0.5, 9.0, encoding=turned) == pytest.approx(math.atanh(0.5), rel=1e-9)
+
+
 def test_loss_with_infinite_slope_on_the_sphere():
     """R = -arcsin(m): dm/dt = sqrt(1 - m^2), so m = sin t until it reaches 1 at pi/2."""
     arc = NumericLoss(-sp.asin(m), (m,))
@@ -199,6 +213,29 @@ def test_batch_agrees_with_single_flows_and_with_the_logistic_solution():
         assert batch.recovery_times[j] == pytest.approx(time, rel=1e-8)
     assert np.isnan(gradient_flow_batch(LINEAR, [[1e-9]], 0.1, recovery=0.5, samples=2).recovery_times).all()
     assert gradient_flow_batch(LINEAR, [[0.6]], 0.1, recovery=0.5, samples=2).recovery_times[0] == 0
+
+
+def test_each_start_of_a_batch_is_as_accurate_as_alone():
+    """Starts that escape at other times, a fixed point among them; the logistic solution of LINEAR."""
+    starts = np.array([1e-9, 1e-5, 0.3, 0.0, -0.99])[:, None]
+    batch = gradient_flow_batch(LINEAR, starts, 2.0, recovery=0.9)
+    odds = starts**2 / (1 - starts**2) * np.exp(16 * batch.t)
+    np.testing.assert_allclose(batch.states[..., 0], np.sign(starts) * np.sqrt(odds / (1 + odds)), rtol=2e-10)
+    with np.errstate(divide="ignore"):
+        expected = np.log(0.81 / 0.19 * (1 - starts**2) / starts**2)[:, 0] / 16
+    expected[[3, 4]] = math.nan, 0
+    np.testing.assert_allclose(batch.recovery_times, np.where(expected > 2, math.nan, expected), rtol=2e-10)
+
+
+def test_a_batch_is_integrated_in_parts(monkeypatch):
+    starts = np.random.default_rng(4).normal(size=(7, 2)) * 0.1
+    whole = gradient_flow_batch(TWO, starts, 0.7, recovery=0.3, samples=20)
+    monkeypatch.setattr("sie_sym.flow._TOGETHER", 6)
+    parts = gradient_flow_batch(TWO, starts, 0.7, recovery=0.3, samples=20)
+    np.testing.assert_allclose(parts.states, whole.states, atol=1e-10)
+    np.testing.assert_allclose(parts.losses, whole.losses, atol=1e-9)
+    np.testing.assert_allclose(parts.recovery_times, whole.recovery_times, rtol=1e-9)
+    assert np.isfinite(whole.recovery_times).all()
 
 
 def test_batch_rests_at_fixed_points_for_long_horizons():
@@ -263,6 +300,8 @@ def test_bad_starts(start, message):
         ({"recovery": ("q", 0.5)}, "weak recovery of q"),
         ({"gram": [[1, 2], [2, 1]]}, "positive definite"),
         ({"gram": [[1]]}, "2 x 2"),
+        ({"recovery": 0.5, "encoding": [[1, 2]]}, r"encoding of shape \(1, 2\) for 1 positional"),
+        ({"recovery": 0.5, "encoding": [[math.inf]]}, "finite row"),
         ({"rate": 1.0, "variance": sp.Symbol("q")}, "--param q=VALUE"),
     ],
 )

@@ -140,6 +140,30 @@ def test_shapes_constants_and_no_symbols():
         f([1j, 0])
 
 
+def test_negated_terms_are_subtracted():
+    """At x = 3, y = 5: every place where a minus may stand, and what only begins with one."""
+    x, y = sp.symbols("x y", real=True)
+    sign = sp.Piecewise((-1, x < 0), (1, True))
+    shared = sp.sin(x) - x * y
+    cases = [
+        (x - y, -2), (y - x, 2), (-x - y, -8), (x**2 - x * y, -6), (x - 2 * y, -7), (x - x / y, 2.4), (x + sign, 4),
+        (shared, math.sin(3) - 15), (2 - shared, 17 - math.sin(3)), (x * (x - y) - y, -11), (sp.Max(x, -y) - y, -2),
+    ]  # fmt: skip
+    expressions, expected = [case[0] for case in cases], [float(case[1]) for case in cases]
+    points = np.array([[3.0, 3.0], [5.0, 5.0]])
+    np.testing.assert_allclose(numeric_function([x, y], expressions)(points).T, [expected] * 2, rtol=1e-15)
+    assert scalar_function([x, y], expressions)(3.0, 5.0) == pytest.approx(expected, rel=1e-15)
+    # single points, where a row is a number
+    np.testing.assert_allclose(numeric_function([x, y], expressions)([3, 5]), expected, rtol=1e-15)
+
+
+def test_values_are_written_to_the_array_given():
+    x = sp.Symbol("x", real=True)
+    out = np.full((3, 2), np.nan)
+    numeric_function([x], [x - 1, sp.Integer(7), x**2]).write(np.array([[2.0, 3.0]]), out)
+    np.testing.assert_array_equal(out, [[1, 2], [7, 7], [4, 9]])
+
+
 def test_unselected_branches():
     safe = sp.Piecewise((sp.log(x) / x, x > 0), (0, True))
     assert numeric_function([x], [safe])([[0.0, -1.0, 1.0]]).tolist() == [[0, 0, 0]]
