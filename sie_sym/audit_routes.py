@@ -28,6 +28,7 @@ from sie_sym.linear_forms import written_out
 from sie_sym.measure import Measured
 from sie_sym.numeric import numeric_function
 from sie_sym.target import tokens_of
+from sie_sym.transform import largest_degree
 from sie_sym.weierstrass import weierstrass_transform
 
 Array = NDArray[np.float64]
@@ -134,8 +135,7 @@ class _Fields:
                 for m, e, a, z in zip(overlaps, shifts, self.a, self.z, strict=True)
             )
         )
-        degrees = [weierstrass_transform(c).degree for c in (*subject.target.components, *model.components)]
-        self.degree = None if None in degrees else max(d for d in degrees if d is not None)
+        self.degree = largest_degree(map(weierstrass_transform, (*subject.target.components, *model.components)))
         self.kinked, self.jumping = (
             any(c.has(*kinds) for c in (*self.targets, *self.components)) for kinds in (_KINKED, _JUMPING)
         )

@@ -14,9 +14,9 @@ from functools import cached_property
 import sympy as sp
 
 from sie_sym.components import connected_components
-from sie_sym.enclosure import decide_zero
+from sie_sym.enclosure import all_true, decide_zero
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multiply
-from sie_sym.transform import Point, Transform, require_budget
+from sie_sym.transform import Point, Transform, largest_degree, require_budget
 
 
 class CompositeTransform(Transform):
@@ -60,8 +60,7 @@ class SumTransform(_OverTokens):
     @cached_property
     def degree(self) -> int | None:
         """The largest, an upper bound if leading terms cancel."""
-        degrees = [part.degree for part in self.parts]
-        return None if None in degrees else max((d for d in degrees if d is not None), default=0)
+        return largest_degree(self.parts)
 
     def expression(self, at: Point | None = None) -> sp.Expr:
         """The sum, kept as a `sympy.Sum` over the tokens where it was one and t is generic."""
@@ -78,13 +77,10 @@ class SumTransform(_OverTokens):
         """Parts without a common token cannot cancel for k >= 1; the others are added up."""
         if k == 0:
             return decide_zero(self.coefficient(()))
-        verdicts: list[bool | None] = []
-        for cluster in self._clusters:
-            verdict = cluster[0].vanishes(k) if len(cluster) == 1 else Transform.vanishes(SumTransform(cluster), k)
-            if verdict is False:
-                return False
-            verdicts.append(verdict)
-        return None if None in verdicts else True
+        return all_true(
+            cluster[0].vanishes(k) if len(cluster) == 1 else Transform.vanishes(SumTransform(cluster), k)
+            for cluster in self._clusters
+        )
 
     @cached_property
     def _clusters(self) -> list[tuple[Transform, ...]]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
+from sie_sym.enclosure import all_zero
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices
 from sie_sym.integral import Integral
 from sie_sym.smoothed import Smoothed
-from sie_sym.transform import LeafTransform, Point, Transform, all_vanish, require_budget
+from sie_sym.transform import LeafTransform, Point, Transform, require_budget
 
 LINE_BUDGET = 500
 """Up to this many coefficients of one order a series along a line is put together from them."""
@@ -57,7 +58,7 @@ class CoupledTransform(LeafTransform, EntrywiseTransform):
         degree = self.profile.parity_degrees[k % 2]
         if degree is not None and degree < k:
             return True
-        return all_vanish(self.coefficient(alpha) for alpha in multi_indices(self.labels, k))
+        return all_zero(self.coefficient(alpha) for alpha in multi_indices(self.labels, k))
 
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
         """By the coefficients, or the derivatives of the restriction to the line where there are too many."""

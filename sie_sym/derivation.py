@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from sie_sym.enclosure import decide_zero
+from sie_sym.enclosure import all_zero
 from sie_sym.evidence import Evidence
 
 
@@ -74,19 +74,6 @@ class Page:
             proof = evidence in (Evidence.EXACT, Evidence.ENCLOSED)
             verdict = Verdict.PROVED if proof else Verdict.CONFIRMED
         return Claim(statement, source or self.source, verdict, evidence, route, tuple((formulas or {}).items()))
-
-
-def all_zero(differences: Iterable[sp.Expr]) -> bool | None:
-    """Whether all expressions vanish identically; None if one is proved neither zero nor not, and none is not.
-
-    >>> x = sp.Symbol("x", real=True)
-    >>> all_zero([(x + 1) ** 2 - x**2 - 2 * x - 1]), all_zero([x])
-    (True, False)
-    """
-    verdicts = [decide_zero(difference) for difference in differences]
-    if False in verdicts:
-        return False
-    return None if None in verdicts else True
 
 
 def gaussian_mean(polynomial: sp.Expr, variables: Iterable[sp.Symbol]) -> sp.Expr:

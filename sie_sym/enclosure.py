@@ -6,6 +6,7 @@ r"""Rigorous values of constant expressions, and what they decide: is it zero, a
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import sympy as sp
 from flint import acb, arb
@@ -70,6 +71,30 @@ def decide_zero(expression: sp.Expr) -> bool | None:
     except NoClosedForm:
         # No ball arithmetic for some node: the algebra may still cancel it.
         return True if vanishes_identically(expression) else None
+
+
+def all_true(verdicts: Iterable[bool | None]) -> bool | None:
+    """Whether all verdicts are True, up to the first that is False; None if none is False and some are open.
+
+    >>> all_true([True, None]), all_true([None, False]), all_true([])
+    (None, False, True)
+    """
+    undecided = False
+    for verdict in verdicts:
+        if verdict is False:
+            return False
+        undecided = undecided or verdict is None
+    return None if undecided else True
+
+
+def all_zero(values: Iterable[sp.Expr]) -> bool | None:
+    """Whether all values are zero, proved, up to the first that is not; None if it cannot be decided.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> all_zero([(x + 1) ** 2 - x**2 - 2 * x - 1]), all_zero([x])
+    (True, False)
+    """
+    return all_true(map(decide_zero, values))
 
 
 def _decide_constant(expression: sp.Expr) -> bool | None:

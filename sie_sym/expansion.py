@@ -17,7 +17,7 @@ from sie_sym.functions import token
 from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import MultiIndex, Tensor, dense
 from sie_sym.symmetry import Symmetries
-from sie_sym.transform import Transform, require_square_integrable
+from sie_sym.transform import Transform, largest_degree, require_square_integrable
 from sie_sym.weierstrass import weierstrass_transform
 
 
@@ -67,8 +67,7 @@ class HermiteExpansion:
     @property
     def degree(self) -> int | None:
         """The largest degree of a polynomial function, None if some component is not a polynomial."""
-        degrees = [transform.degree for transform in self.transforms]
-        return None if None in degrees else max((d for d in degrees if d is not None), default=0)
+        return largest_degree(self.transforms)
 
     @property
     def conditions(self) -> tuple[sp.Expr, ...]:

@@ -16,7 +16,7 @@ from sie_sym.functions import token
 from sie_sym.linear_forms import has_tokens, written_out
 from sie_sym.parseval import second_moment
 from sie_sym.target import Target, tokens_of
-from sie_sym.transform import Transform, require_square_integrable
+from sie_sym.transform import Transform, largest_degree, require_square_integrable
 from sie_sym.weierstrass import weierstrass_transform
 
 
@@ -87,8 +87,7 @@ class IndependentSum:
     @property
     def degree(self) -> int | None:
         """The degree of g, None if it is not a polynomial."""
-        degrees = [transform.degree for transform in self.transforms.values()]
-        return None if None in degrees else max((d for d in degrees if d is not None), default=0)
+        return largest_degree(self.transforms.values())
 
     @property
     def mean(self) -> sp.Expr:

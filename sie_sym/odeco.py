@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ import sympy as sp
 
 from sie_sym.balls import working_precision
 from sie_sym.eigenvalues import eigenvectors
-from sie_sym.enclosure import decide_sign, decide_zero, enclose
+from sie_sym.enclosure import all_true, decide_sign, decide_zero, enclose
 from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, multiply, order
@@ -53,13 +53,9 @@ def is_odeco(tensor: Tensor) -> bool | None:
     tensor = without_zeros(tensor)
     if not tensor or tensor_order(tensor) <= 2:
         return True
-    undecided = False
-    for block in blocks(tensor):
-        verdict = (len(block) == 1 and len(next(iter(block))) == 1) or block_is_odeco(block)
-        if verdict is False:
-            return False
-        undecided = undecided or verdict is None
-    return None if undecided else True
+    return all_true(
+        (len(block) == 1 and len(next(iter(block))) == 1) or block_is_odeco(block) for block in blocks(tensor)
+    )
 
 
 def block_is_odeco(block: Tensor) -> bool | None:
@@ -83,18 +79,27 @@ def block_is_odeco(block: Tensor) -> bool | None:
     return _symmetric_contraction(rows, block, decide_zero)
 
 
+_Pair = tuple[MultiIndex, MultiIndex]
+
+
 def _symmetric_contraction(
     rows: Rows, entries: Mapping[MultiIndex, Any], vanishes: Callable[[Any], bool | None]
 ) -> bool | None:
     """Whether W depends on the sum of its two multi-indices only, over any ring of entries."""
-    products: dict[tuple[MultiIndex, MultiIndex], list[tuple[MultiIndex, MultiIndex]]] = {}
+    products: dict[_Pair, list[_Pair]] = {}
     for row in rows.values():
         for (left, a), (right, b) in itertools.combinations_with_replacement(row, 2):
             products.setdefault((left, right) if left <= right else (right, left), []).append((a, b))
-    groups: dict[MultiIndex, list[tuple[MultiIndex, MultiIndex]]] = {}
+    groups: dict[MultiIndex, list[_Pair]] = {}
     for pair in products:
         groups.setdefault(multiply(*pair), []).append(pair)
-    undecided = False
+    return all_true(map(vanishes, _differences(groups, products, entries)))
+
+
+def _differences(
+    groups: dict[MultiIndex, list[_Pair]], products: dict[_Pair, list[_Pair]], entries: Mapping[MultiIndex, Any]
+) -> Iterator[Any]:
+    """What is zero iff W depends on the sums alone."""
     for total, pairs in groups.items():
         values = []
         for pair in pairs:
@@ -103,15 +108,9 @@ def _symmetric_contraction(
             for a, b in more:
                 value += entries[a] * entries[b]
             values.append(value)
-        differences = [value - values[0] for value in values[1:]]
+        yield from (value - values[0] for value in values[1:])
         if len(pairs) < _splits(total):
-            differences.append(values[0])  # a split that shares no index r contracts to zero
-        for difference in differences:
-            verdict = vanishes(difference)
-            if verdict is False:
-                return False
-            undecided = undecided or verdict is None
-    return None if undecided else True
+            yield values[0]  # a split that shares no index r contracts to zero
 
 
 def _splits(total: MultiIndex) -> int:

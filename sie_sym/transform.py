@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from sie_sym.enclosure import decide_zero
+from sie_sym.enclosure import all_zero, decide_zero
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.functions import token
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, order
@@ -72,7 +72,7 @@ class Transform(ABC):
 
     def vanishes(self, k: int) -> bool | None:
         """Whether the order-k tensor is zero, proved; None if it cannot be decided."""
-        return all_vanish(self.derivatives(k).values())
+        return all_zero(self.derivatives(k).values())
 
     def coefficient(self, alpha: MultiIndex) -> sp.Expr:
         """C_alpha(h), zero where alpha reads a token that h does not."""
@@ -195,7 +195,7 @@ class RidgeTransform(LeafTransform):
                     for j in range(k + 1)
                 ]
             else:
-                values = self.profile.derivatives(max(k, 2 * len(self._series)))
+                values = self.profile.derivatives(max(k, 3 * len(self._series) // 2))
             self._series[:] = values
         return self._series[: k + 1]
 
@@ -226,15 +226,10 @@ def _power(c: sp.Expr, slopes: Point, alpha: MultiIndex) -> sp.Expr:
     return value if value.is_Rational else sp.expand(value)
 
 
-def all_vanish(values: Iterable[sp.Expr]) -> bool | None:
-    """Whether all values are zero, proved, up to the first that is not; None if it cannot be decided."""
-    undecided = False
-    for value in values:
-        zero = decide_zero(value)
-        if zero is False:
-            return False
-        undecided = undecided or zero is None
-    return None if undecided else True
+def largest_degree(transforms: Iterable[Transform]) -> int | None:
+    """The largest degree, None if some transform is no polynomial."""
+    degrees = [transform.degree for transform in transforms]
+    return None if None in degrees else max((d for d in degrees if d is not None), default=0)
 
 
 def require_budget(k: int, entries: int, function: str) -> None:
