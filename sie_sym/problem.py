@@ -1,7 +1,6 @@
 """A target and a model as texts, and what is derived and compiled from them, each thing once.
 
-The texts are those of the command line: a formula or @NAME; linear-attention, softmax-attention, tied, untied or a
-formula; encodings as columns "1,-1" separated by semicolons.
+The texts are those of the command line: a formula or @NAME, and those of `model_text`.
 """
 
 from __future__ import annotations
@@ -14,21 +13,18 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from sie_sym import model as models
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.fields import Fields, fields_of
 from sie_sym.gradient_noise import GradientNoise
+from sie_sym.model import Model
+from sie_sym.model_text import ACTIVATIONS, ModelText
 from sie_sym.numeric import LossFunction
 from sie_sym.numerical_loss import loss_function, tabulated_loss
 from sie_sym.numerical_noise import NumericalNoise, noise_function, tabulated_noise
 from sie_sym.paper_targets import named_target
 from sie_sym.parse import parse_formula, parse_number
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss, population_loss
-from sie_sym.target import Target, tokens_of
-
-ACTIVATIONS = {
-    "relu": "relu(u)", "erf": "erf(u)", "square": "u^2", "identity": "u", "tanh": "tanh(u)", "sigmoid": "sigmoid(u)",
-}  # fmt: skip
+from sie_sym.target import Target
 
 
 @dataclass(frozen=True)
@@ -84,7 +80,11 @@ def _number_text(name: str, value: Any) -> str:
 
 
 class Problem:
-    """A target and a model made of their texts, and their loss, noise and functions, made when first asked for."""
+    """A target and a model made of their texts, and their loss, noise and functions, made when first asked for.
+
+    This is what a task of a sweep is about.  The question of a command, `cli_options.Question`, is read from options
+    instead, which its messages name, and also from LaTeX; one of them never sees the other's texts.
+    """
 
     def __init__(self, formulas: Formulas) -> None:
         self.formulas = formulas
@@ -100,7 +100,7 @@ class Problem:
         return replace(target, components=self._substituted(target.components, "the target"))
 
     @cached_property
-    def model(self) -> models.Model:
+    def model(self) -> Model:
         """phi with its encoding and injection, its parameters replaced by the values given."""
         model = self._unset[1]
         if model is None:
@@ -108,7 +108,7 @@ class Problem:
         return model.rewritten(self._substituted)
 
     @cached_property
-    def _unset(self) -> tuple[Target, models.Model | None]:
+    def _unset(self) -> tuple[Target, Model | None]:
         """Target and model with their parameters, none of which may be misspelt in the values."""
         text, tokens = self.formulas.target, self.formulas.tokens
         target = named_target(text, tokens) if text.startswith("@") else Target.of(parse_formula(text), tokens)
@@ -120,29 +120,11 @@ class Problem:
                 raise FormulaError(f"the parameter {name[:60]} does not occur in the formulas: {which}")
         return target, model
 
-    def _read_model(self, tokens: int) -> models.Model:
-        texts, name = self.formulas, self.formulas.model or ""
-        for option, owners in (("activation", ("tied", "untied")), ("reduction", ("softmax-attention",))):
-            value = getattr(texts, option)
-            if value is not None and name not in owners:
-                raise FormulaError(f"the {option} {value[:60]} belongs to {' or '.join(owners)}, not to {name[:60]}")
-        if name == "linear-attention":
-            model = models.linear_attention(tokens)
-        elif name == "softmax-attention":
-            model = models.softmax_attention(tokens, texts.reduction or "identity")
-        elif name in ("tied", "untied"):
-            model = replace(models.tied_network(tokens, self._read_activation()), family=name)
-        else:
-            model = models.formula_model(parse_formula(name), tokens)
-        if texts.encoding is not None:
-            model = model.with_encoding([_entries("encoding", column) for column in texts.encoding.split(";")])
-        return model if texts.inject is None else model.with_injection(_entries("injection", texts.inject))
-
-    def _read_activation(self) -> sp.Expr:
-        name, text = self.formulas.model, self.formulas.activation
-        if text is None:
-            raise FormulaError(f"{name} needs an activation: {', '.join(ACTIVATIONS)}, or a formula in u")
-        return parse_formula(ACTIVATIONS.get(text, text), variables="u")
+    def _read_model(self, tokens: int) -> Model:
+        texts = self.formulas
+        return ModelText(
+            texts.model or "", texts.activation, texts.reduction, texts.encoding, texts.inject
+        ).model(tokens)
 
     def _substituted(self, entries: Sequence[sp.Expr], what: str) -> tuple[sp.Expr, ...]:
         replaced = tuple(entry.subs(self._values) for entry in entries)
@@ -216,17 +198,6 @@ class Problem:
             given = ", ".join(values)
             raise FormulaError(f"the start {text[:60]!r} gives {given}: the statistics are {', '.join(names)}")
         return tuple(values[name] for name in names)
-
-
-def _entries(what: str, text: str) -> list[sp.Expr]:
-    """One entry a token: numbers, or formulas in parameters."""
-    entries = []
-    for part in text.split(","):
-        entry = parse_formula(part)
-        if isinstance(entry, sp.MatrixBase) or tokens_of(entry):
-            raise FormulaError(f"the {what} entry {part.strip()[:60]!r} is not a number: write e.g. -1/2, sqrt(2)")
-        entries.append(entry)
-    return entries
 
 
 __all__ = ["ACTIVATIONS", "Formulas", "Problem"]
