@@ -45,11 +45,18 @@ def contraction(left: Transform, right: Transform, k: int) -> sp.Expr:
             value = one.series(k)[k]
             if value == 0:
                 return sp.Integer(0)
-            return sp.expand(value * other.along(dict(one.direction), k)[k] / math.factorial(k))
+            return sp.expand(value * _along(other, dict(one.direction), k) / math.factorial(k), exact=True)
     if isinstance(left, SumTransform) or isinstance(right, SumTransform):
         a, b = (side.parts if isinstance(side, SumTransform) else (side,) for side in (left, right))
         return sp.expand(sp.Add(*(contraction(a[i], b[j], k) for i, j in _overlapping(a, b))))
     return sp.expand(inner_product(left.derivatives(k), right.derivatives(k)))
+
+
+def _along(transform: Transform, direction: Point, k: int) -> sp.Expr:
+    """<C_k, v^{(x) k}>."""
+    if isinstance(transform, RidgeTransform):
+        return transform.series(k)[k] * sp.expand(transform.form(direction)) ** k
+    return transform.along(direction, k)[k]
 
 
 def _overlapping(left: Sequence[Transform], right: Sequence[Transform]) -> Iterator[tuple[int, int]]:

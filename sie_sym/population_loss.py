@@ -93,12 +93,14 @@ def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) ->
     limits = [last_common_order(a, b, pair) for (a, b), pair in zip(pairs, functions, strict=True)]
     exact = None not in limits
     last = max((order if limit is None else limit for limit in limits), default=0)
+    # The highest order first: the series of both sides are then computed once, to that order.
     overlaps = tuple(
         sp.expand(
-            sp.Add(*(contraction(*pair, k) for pair, n in zip(pairs, limits, strict=True) if n is None or k <= n))
+            sp.Add(*(contraction(*pair, k) for pair, n in zip(pairs, limits, strict=True) if n is None or k <= n)),
+            exact=True,
         )
-        for k in range(last + 1)
-    )
+        for k in range(last, -1, -1)
+    )[::-1]
     target_norm = sp.Add(*(second_moment(t) for t in g.transforms))
     model_norm = sp.Add(*(second_moment(t, shift) for t in phi.transforms))
     m = model.semantic

@@ -182,7 +182,8 @@ class Smoothed:
         if not plain:
             return [self.coefficient({1: k}) for k in range(order + 1)]
         columns = [t.derivatives(order) for t in self.terms]
-        return [sp.expand(real_part(sp.Add(*(column[k] for column in columns)))) for k in range(order + 1)]
+        totals = (real_part(sp.Add(*(column[k] for column in columns))) for k in range(order + 1))
+        return [sp.expand(total, exact=True) for total in totals]
 
     def function(self, at: Sequence[sp.Expr]) -> sp.Expr:
         """h itself at x = `at`, from its normal form."""

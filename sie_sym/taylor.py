@@ -62,7 +62,10 @@ class Taylor:
         if powers not in self._partials:
             last = max(i for i, n in enumerate(powers) if n)
             lower = tuple(n - (i == last) for i, n in enumerate(powers))
-            self._partials[powers] = sp.diff(self._partial(lower), self.variables[last])
+            expression = self._partial(lower)
+            if powers[last] == 1:  # the variables before it are done with: of a series in m one power is left
+                expression = expression.subs(dict.fromkeys(self.variables[:last], 0))
+            self._partials[powers] = sp.diff(expression, self.variables[last])
         return self._partials[powers]
 
     def hessian(self) -> sp.ImmutableDenseMatrix:

@@ -166,21 +166,23 @@ class SmoothedTerm:
         (n,), variance = self.shape.powers, self.covariance[0, 0]
         (start,) = self.mean([sp.Integer(0)])
         inner = self._sign_derivatives(start, order + n)
+        # Each step is expanded: left as they are, the terms would double from step to step.
         for _ in range(n):  # Stein: E[x f] = (mu + Sigma d/dmu) E f
             inner = [
-                start * inner[k] + (k * inner[k - 1] if k else 0) + variance * inner[k + 1]
+                sp.expand(start * inner[k] + (k * inner[k - 1] if k else 0) + variance * inner[k + 1])
                 for k in range(len(inner) - 1)
             ]
         rate = sp.expand(variance / self.variance)  # d mu / dt
-        outer = [self.tilt([sp.Integer(0)])]
+        scale = self.coefficient * self.tilt([sp.Integer(0)])
         curvature = sp.expand((rate - 1) / self.variance)
         slope = sp.expand(rate * self.shape.linear[0])
-        for k in range(order):
-            outer.append(slope * outer[k] + (k * curvature * outer[k - 1] if k else 0))
         if curvature == 0 == slope:
-            return [self.coefficient * outer[0] * rate**k * inner[k] for k in range(order + 1)]
+            return [scale * rate**k * inner[k] for k in range(order + 1)]
+        outer = [sp.Integer(1)]
+        for k in range(order):
+            outer.append(sp.expand(slope * outer[k] + (k * curvature * outer[k - 1] if k else 0)))
         return [
-            self.coefficient * sp.Add(*(math.comb(k, j) * outer[k - j] * rate**j * inner[j] for j in range(k + 1)))
+            scale * sp.Add(*(math.comb(k, j) * outer[k - j] * rate**j * inner[j] for j in range(k + 1)))
             for k in range(order + 1)
         ]
 

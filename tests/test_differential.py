@@ -16,23 +16,35 @@ from conftest import ROOT
 from differential import Random, case, pair, run, split_grid
 
 from sie_sym.functions import relu, token
+from sie_sym.landscape import landscape
+from sie_sym.target import Target
 
-CHUNK = 50
+CHUNK = 100
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(12))
+@pytest.mark.parametrize("chunk", range(20))
 def test_random_cases_agree(chunk: int) -> None:
     made, cases, refused = run(range(CHUNK * chunk, CHUNK * (chunk + 1)))
-    assert made > 3 * cases
+    assert made > 4 * cases
     assert refused <= 2
 
 
 def test_cases_that_once_failed() -> None:
-    """223: the flat valley of a loss with exponentials took SymPy minutes of common denominators."""
-    made, _, refused = run([223])
-    assert made == 5
+    """Seeds that disagreed, or did not end.
+
+    3015: the terms of a shifted Gaussian's derivatives doubled from order to order, a minute at order 24.
+    """
+    made, cases, refused = run([3015])
+    assert made == 6 * cases
     assert refused == 0
+
+
+def test_an_escape_that_once_took_minutes() -> None:
+    """223: the flat valley of a loss with exponentials took SymPy minutes of common denominators."""
+    one = pair(223)
+    loss = differential.population_loss(Target.of(one.target.formula, tokens=1), one.model)
+    assert landscape(loss).hessian[0, 0] == 0
 
 
 def test_some_random_cases_agree() -> None:
@@ -42,7 +54,7 @@ def test_some_random_cases_agree() -> None:
 
 def test_the_split_grid_is_exact_across_kinks() -> None:
     """E relu(Z1 + Z2 - 1) |Z1 - 2 Z2| sign(Z1): against a grid of 4000^2 midpoints, and moments without kinks."""
-    points, weights = split_grid([(1, 1, 1), (1, -2, 0), (1, 0, 0)])
+    plane = split_grid(((1, 1, 1), (1, -2, 0), (1, 0, 0)))
     x = (np.arange(4000) + 0.5) / 4000 * 16 - 8
     density = np.exp(-(x**2) / 2) / math.sqrt(2 * math.pi) * 16 / 4000
 
@@ -50,8 +62,9 @@ def test_the_split_grid_is_exact_across_kinks() -> None:
         return np.maximum(a + b - 1, 0) * np.abs(a - 2 * b) * np.sign(a)
 
     by_midpoints = sum(float(w * (density @ h(np.full_like(x, a), x))) for a, w in zip(x, density, strict=True))
-    assert float(weights @ h(*points)) == pytest.approx(by_midpoints, abs=2e-6)
-    assert float(weights @ (points[0] ** 6 * points[1] ** 4)) == pytest.approx(45, rel=1e-12)
+    assert plane.mean(h(*plane.points)) == pytest.approx(by_midpoints, abs=2e-6)
+    assert plane.mean(plane.points[0] ** 6 * plane.points[1] ** 4) == pytest.approx(45, rel=1e-12)
+    assert plane.mean(plane.he((4, 3)) ** 2) == pytest.approx(24 * 6, rel=1e-12)
 
 
 def test_a_wrong_coefficient_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +87,7 @@ def test_a_wrong_loss_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         loss = right(target, model)  # type: ignore[arg-type]
         return replace(loss, expression=loss.expression + sp.Rational(1, 10**6))
 
-    assert pair(3).loss() == 5
+    assert pair(3).loss() == 9
     monkeypatch.setattr(differential, "population_loss", wrong)
     with pytest.raises(AssertionError, match="R of"):
         pair(3).loss()
