@@ -142,11 +142,6 @@ class Arrivals:
         squares = self.predicted_path**2
         return np.asarray(np.sqrt(squares.mean(axis=1) if self.case.untied else squares))
 
-    def quantiles(self, low: float = 0.1, high: float = 0.9) -> tuple[float, float]:
-        """Of the recovery steps."""
-        bottom, top = np.quantile(self.recovery, [low, high], method="nearest")
-        return float(bottom), float(top)
-
 
 def run_case(
     case: Case, *, runs: int, seed: int, steps: int, engine: Engine, predicted: float | None = None, record: int = 61

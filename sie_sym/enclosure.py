@@ -154,14 +154,4 @@ def decide_sign(expression: sp.Expr) -> int | None:
     return None
 
 
-__all__ = [
-    "DECISION_PRECISIONS",
-    "acb",
-    "arb",
-    "compile_ball",
-    "decide_sign",
-    "decide_zero",
-    "enclose",
-    "evaluate",
-    "working_precision",
-]
+__all__ = ["DECISION_PRECISIONS", "all_true", "all_zero", "decide_sign", "decide_zero", "enclose"]

@@ -8,7 +8,8 @@ import pytest
 import sympy as sp
 from flint import acb, arb
 
-from sie_sym.enclosure import decide_sign, decide_zero, enclose, evaluate, working_precision
+from sie_sym.balls import evaluate, working_precision
+from sie_sym.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import He, Phi, SignProduct, gelu, relu, sigmoid, softmax, softplus
 

@@ -11,7 +11,8 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from sie_sym.enclosure import decide_zero, enclose, working_precision
+from sie_sym.balls import working_precision
+from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token
 from sie_sym.gaussian import GaussianExpectation, enclose_expectation
