@@ -23,7 +23,7 @@ CHUNK = 100
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chunk", range(20))
+@pytest.mark.parametrize("chunk", range(24))
 def test_random_cases_agree(chunk: int) -> None:
     made, cases, refused = run(range(CHUNK * chunk, CHUNK * (chunk + 1)))
     assert made > 4 * cases
