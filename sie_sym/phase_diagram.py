@@ -98,13 +98,13 @@ def phase_labels(a_grid: ArrayLike, omega_grid: ArrayLike, *, rim: int = 192, se
     semantic_out, semantic_across, corner_out, corner_across, lead, escape = np.moveaxis(weights @ _conditions(), -1, 0)
     is_semantic = (semantic_out <= 0) & (semantic_across > 0)
     at_corner = (corner_out <= 0) & (corner_across > 0)
-    semantic_wins = lead < 0
     nodes = _rim(rim)
-    displaced = nodes.displaced(a_values, omegas) & ~at_corner
+    displaced = nodes.displaced(a_values, omegas)
     place, bottom = nodes.minima(weights[displaced], weights[displaced] @ nodes.slope)
     lowest = np.full(int(displaced.sum()), np.inf)
     np.minimum.at(lowest, place, bottom)
-    semantic_wins[displaced] = lowest >= weights[displaced] @ corner_table().form("semantic_loss")
+    semantic_wins = lead < 0  # a minimum next to a corner that is none lies lower than the corner
+    semantic_wins[displaced] &= lowest >= weights[displaced] @ corner_table().form("semantic_loss")
     labels = _label(is_semantic, at_corner | displaced, semantic_wins, escape < 0)
     if not search:
         return PhaseLabels(labels, displaced)

@@ -33,8 +33,8 @@ class PhaseLine:
 
     `boundaries` has the keys dynamics, semantic_minimum, positional_minimum and global_minimum: where each closed-form
     condition changes (outside [0, 1]: nowhere; infinite: it does not depend on omega), accurate to `error`.  An end of
-    a stretch that is none of them is where the positional minimum disappears on the rim, away from its corner; it is
-    located on a grid of the rim, to about 1e-6.
+    a stretch that is none of them is where the positional minimum disappears on the rim, away from its corner, or where
+    it has the loss of the semantic corner; both are located on a grid of the rim, to about 1e-9.
     """
 
     a: float

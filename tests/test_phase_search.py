@@ -94,6 +94,12 @@ def test_a_pair_of_minima_is_born_on_the_rim() -> None:
     assert found.displaced.tolist() == [False, True]
     assert found.semantic.all()
     assert not found.corner.any()
+    # where the slope first reaches 0, in the table of the whole matrix
+    t = np.linspace(0.4, 0.6, 20001)
+    m, eps = np.sqrt(t), np.sqrt(1 - t)
+    for omega, sign in ((birth - 3e-9, -1), (birth + 3e-9, 1)):
+        gradient = positional_semantic_loss(omega, 0.76).gradient(m, eps)
+        assert np.sign((gradient[0] / m - gradient[1] / eps).max()) == sign
 
 
 @pytest.mark.parametrize(

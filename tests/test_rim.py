@@ -33,6 +33,16 @@ def test_displaced_minima_are_those_of_a_fine_rim(scales: list[float], omegas: l
             assert found[i, j] == ((inner[1:-1] < inner[:-2]) & (inner[1:-1] < inner[2:])).any(), (a, omega)
 
 
+def test_the_side_of_the_curve_on_which_r_rises() -> None:
+    # below a = 0.52 T falls with omega at small t: no minimum comes of it for omega in [0, 1], so look beyond
+    scales, omegas = np.array([0.3, 0.45, 0.51, 0.7]), np.array([-300.0, -40.0, -7.0, -2.0, 1.4, 3.0, 50.0, 400.0])
+    rises = mixture(scales[:, None], omegas) @ Rim.of(4096).slope > 0
+    expected = (rises[..., 1:] > rises[..., :-1]).any(axis=-1)
+    assert expected.any()
+    assert not expected.all()
+    np.testing.assert_array_equal(RIM.displaced(scales, omegas), expected)
+
+
 def test_a_minimum_appears_at_the_turning_point_of_the_curve() -> None:
     # located to 1e-9 on a grid 32 times finer; without the vertex of the parabola nodes would miss it by 1e-6
     fine = Rim.of(6144)
