@@ -18,6 +18,9 @@ def landscape_answer(question: NumericalQuestion) -> Answer:
 
     found = question.landscape()
     gradient, hessian, more = _exact(found) if isinstance(found, Landscape) else _numerical(found)
+    told, table = gradient, hessian
+    if not isinstance(found, Landscape) and found.loss.replicates:
+        told, table = _sampled(found)
     escape, visible = found.escape, found.visible
     direction = None if escape.direction is None else [_entry(c) for c in escape.direction]
     note = _visibility_note(question, found)
@@ -35,17 +38,18 @@ def landscape_answer(question: NumericalQuestion) -> Answer:
         "evidence": found.evidence.value,
         "reasons": reasons,
     }
-    widths = [max(len(row[j]) for row in hessian) for j in range(len(hessian))]
-    if escape.order is not None and direction is not None:
-        leaves = f"{escape.order}, {escape.kind}, along ({', '.join(direction)}): {escape.reason}"
+    widths = [max(len(row[j]) for row in table) for j in range(len(table))]
+    if escape.order is not None:
+        along = "direction undecided" if direction is None else f"{escape.kind}, along ({', '.join(direction)})"
+        leaves = f"{escape.order}, {along}: {escape.reason}"
     else:
         leaves = f"{'none' if escape.proved else 'undecided'}: {escape.reason}"
     seen = ("none" if visible.proved else "undecided") if visible.exponent is None else str(visible.exponent)
     rows: list[Row] = [
         *target_rows(question.target),
         ("statistics", f"({', '.join(map(str, found.statistics))})"),
-        ("gradient", f"({', '.join(gradient)})"),
-        ("Hessian", ["[ " + "  ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) + " ]" for row in hessian]),
+        ("gradient", f"({', '.join(told)})"),
+        ("Hessian", ["[ " + "  ".join(e.rjust(w) for e, w in zip(row, widths, strict=True)) + " ]" for row in table]),
         ("flatness index", "none" if found.flatness_index is None else str(found.flatness_index)),
         ("escape index", leaves),
         ("visible exponent", [f"{seen}: {visible.reason}", *([note] if note else [])]),
@@ -83,6 +87,18 @@ def _numerical(found: NumericalLandscape) -> Parts:
     hessian = [[text(*pair) for pair in zip(*row, strict=True)] for row in rows]
     errors = {"gradient_error": found.gradient_error.tolist(), "hessian_error": found.hessian_error.tolist()}
     return gradient, hessian, errors
+
+
+def _sampled(found: NumericalLandscape) -> tuple[list[str], list[list[str]]]:
+    """Gradient and Hessian with their confidence half-widths; what is 0 in every sample is 0."""
+    from sie_sym.digits import plus_minus
+
+    def text(value: float, error: float) -> str:
+        return "0" if value == error == 0 else plus_minus(value, error)
+
+    gradient = [text(*pair) for pair in zip(found.gradient, found.gradient_error, strict=True)]
+    rows = zip(found.hessian, found.hessian_error, strict=True)
+    return gradient, [[text(*pair) for pair in zip(*row, strict=True)] for row in rows]
 
 
 def _visibility_note(question: NumericalQuestion, found: Landscape | NumericalLandscape) -> str | None:

@@ -13,7 +13,7 @@ from sie_sym.gaussian import GaussianExpectation
 from sie_sym.measure import measure
 
 SHOWN_DIGITS = 12
-_FEWEST = 3
+_FEWEST = 7
 _TEN = 1e-12
 _GRID_ROUNDING = 1e-13
 
@@ -21,8 +21,8 @@ _GRID_ROUNDING = 1e-13
 def shown(expression: sp.Expr) -> str:
     """The number as it is, or to the digits that are known (at most 12) if it keeps Gaussian integrals.
 
-    With fewer than three known digits, as after a cancellation, it is shown with its error.  Free symbols, and
-    integrals that no grid reaches, stay as they are.
+    With fewer than seven known digits, as of samples or after a cancellation, it is shown with its error.  Free
+    symbols, and integrals that no grid reaches, stay as they are.
 
     >>> shown(sp.sqrt(2))
     'sqrt(2)'

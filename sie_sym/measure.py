@@ -1,7 +1,8 @@
 """The float value of a constant expression with its error: enclosed where ball arithmetic reaches, else numerical.
 
 `GaussianExpectation` nodes of one and two tokens are enclosed; with more they are integrated on two or more grids
-(`spectral`), whose difference is the error estimate.
+(`spectral`), whose difference is the error estimate, from 6 tokens on at scrambled Sobol points, with a confidence
+interval (`sampled_coefficients`).  Nodes that differ by the names of their tokens are integrated once.
 """
 
 from __future__ import annotations
@@ -17,13 +18,17 @@ import sympy as sp
 from flint import acb, arb
 
 from sie_sym.balls import evaluate, working_precision
-from sie_sym.enclosure import decide_zero, enclose
-from sie_sym.errors import DomainError, FormulaError, SieSymError
+from sie_sym.enclosure import enclose
+from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He
 from sie_sym.gaussian import ENCLOSED_TOKENS, GaussianExpectation, evidence_of
 from sie_sym.numeric import numeric_function
-from sie_sym.spectral import shifted_expectation
+from sie_sym.quadrature import DEFAULT_NODES, Array, NumericFunction
+from sie_sym.sampled_coefficients import indices_of_degree, sampled_coefficients
+from sie_sym.scrambled_sobol import SCRAMBLINGS, confidence
+from sie_sym.spectral import SpectralExpansion, hermite_coefficients, shifted_expectation
+from sie_sym.token_orbits import Coordinate, representative
 
 ENCLOSED_BITS = 32
 """Bits asked of an enclosure; a two-token integral takes half a second for them."""
@@ -48,6 +53,7 @@ class Measured:
         return int(np.sign(self.value)) if abs(self.value) > self.error else None
 
 
+@lru_cache(maxsize=4096)
 def measure(expression: sp.Expr) -> Measured:
     """The value of an expression without free symbols.
 
@@ -72,28 +78,12 @@ def measure(expression: sp.Expr) -> Measured:
     grids = _ball(expression, _grid_value)
     value = float(grids.mid())
     if evidence is Evidence.NUMERICAL:
-        return Measured(value, float(grids.rad()), evidence)
+        return Measured(value, min(float(grids.rad()), _joint_error(expression)), evidence)
     # The proof is a coarse ball (seconds buy digits there), the digits come from the grids, and each checks the other.
     proof = enclose(expression, ENCLOSED_BITS)
     if not proof.overlaps(grids):
         raise SieSymError(f"two computations of {expression} disagree: {proof} and {grids}; please report this")
     return Measured(value, float((abs(proof - value)).upper()), evidence)
-
-
-def sign_of(expression: sp.Expr) -> tuple[int | None, Evidence]:
-    """The sign of a constant with its evidence; None (`undecided`) where neither a proof nor the numbers tell.
-
-    >>> sign_of(1 - sp.sqrt(2))
-    (-1, <Evidence.EXACT: 'exact'>)
-    """
-    evidence = evidence_of([expression])
-    if evidence is not Evidence.NUMERICAL and decide_zero(expression) is True:
-        return 0, Evidence.EXACT
-    try:
-        measured = measure(expression)
-    except DomainError:
-        return None, Evidence.UNDECIDED
-    return (measured.sign, evidence) if measured.sign is not None else (None, Evidence.UNDECIDED)
 
 
 def _ball(expression: sp.Expr, node_value: Callable[[GaussianExpectation], arb]) -> arb:
@@ -104,13 +94,69 @@ def _ball(expression: sp.Expr, node_value: Callable[[GaussianExpectation], arb])
         return evaluate(expression.xreplace(named), {name: acb(ball) for name, ball in values.items()}).real
 
 
-@lru_cache(maxsize=4096)
+def _joint_error(expression: sp.Expr) -> float:
+    """The error of a linear combination of nodes sampled at the same points, which partly cancel; else infinite."""
+    names = {node: sp.Dummy(real=True) for node in expression.atoms(GaussianExpectation)}
+    combination = expression.xreplace(names)
+    together, apart = np.zeros(SCRAMBLINGS), 0.0
+    for node, name in names.items():
+        slope = combination.diff(name)
+        if slope.free_symbols:
+            return math.inf
+        _, error, samples = _value(*representative(node.integrand, node.coordinates))
+        if samples is None:
+            apart += abs(float(slope)) * error
+        else:
+            together += float(slope) * samples
+    return float(confidence(together)) + apart + 2.0**-_BITS * float(np.abs(together).max())
+
+
 def _grid_value(node: GaussianExpectation) -> arb:
-    """The value of a node on grids, with their error estimate."""
-    weight = sp.Mul(*(He(w, s) for s, _, w in node.coordinates if w))
-    shifted = node.integrand.xreplace({s: s + mean for s, mean, _ in node.coordinates})
-    function = numeric_function(node.tokens, [shifted * weight])
-    found = shifted_expectation(function, np.zeros((1, len(node.tokens))))
-    if len(node.tokens) <= ENCLOSED_TOKENS and found.error > 1e-8 * max(1.0, abs(float(found.values[0, 0]))):
+    """The value of a node on grids or, with many tokens, at random points, with their error estimate."""
+    value, error, _ = _value(*representative(node.integrand, node.coordinates))
+    if len(node.tokens) <= ENCLOSED_TOKENS and error > 1e-8 * max(1.0, abs(value)):
         return enclose(node, _BITS)  # kinks: grids converge slowly there
-    return arb(float(found.values[0, 0]), found.error)
+    return arb(value, error)
+
+
+@lru_cache(maxsize=4096)
+def _value(h: sp.Expr, coordinates: tuple[Coordinate, ...]) -> tuple[float, float, Array | None]:
+    """A value, its error, and with many tokens its samples, one for each scrambling."""
+    tokens = [symbol for symbol, _, _ in coordinates]
+    alpha = tuple(weight for _, _, weight in coordinates)
+    plain = tuple((s, mean, 0) for s, mean, _ in coordinates)
+    if len(tokens) > max(DEFAULT_NODES):
+        samples = _samples(h, plain, sum(alpha))[alpha]
+        return float(samples.mean()), float(confidence(samples)), samples
+    if len(tokens) > ENCLOSED_TOKENS:
+        table = _table(h, plain, sum(alpha))
+        scale = math.sqrt(math.prod(map(math.factorial, alpha)))
+        return float(table.coefficient(alpha)[0]), scale * float(table.errors[-1]), None
+    weight = sp.Mul(*(He(w, s) for s, w in zip(tokens, alpha, strict=True) if w))
+    there = shifted_expectation(_function(h, plain, weight), np.zeros((1, len(tokens))))
+    return float(there.values[0, 0]), there.error, None
+
+
+def _function(h: sp.Expr, coordinates: tuple[Coordinate, ...], weight: sp.Expr = sp.Integer(1)) -> NumericFunction:
+    """h(z + t) times a weight of z."""
+    shifted = h.xreplace({s: s + mean for s, mean, _ in coordinates})
+    return numeric_function([s for s, _, _ in coordinates], [shifted * weight])
+
+
+@lru_cache(maxsize=64)
+def _table(h: sp.Expr, coordinates: tuple[Coordinate, ...], degree: int) -> SpectralExpansion:
+    """The coefficients up to a degree, whose grid is wide enough for them."""
+    return hermite_coefficients(_function(h, coordinates), len(coordinates), degree)
+
+
+@lru_cache(maxsize=64)
+def _samples(h: sp.Expr, coordinates: tuple[Coordinate, ...], degree: int) -> dict[tuple[int, ...], Array]:
+    """The samples of all C_alpha of a degree, each the mean over the exchangeable tokens, for a representative h."""
+    alphas = indices_of_degree(len(coordinates), degree)
+    coefficients = sampled_coefficients(_function(h, coordinates), alphas).coefficients[:, 0]
+    orbits: dict[tuple[int, ...], list[Array]] = {}
+    for alpha, samples in zip(alphas.tolist(), coefficients.T, strict=True):
+        scale = math.sqrt(math.prod(map(math.factorial, alpha)))
+        plain = [(s, mean, n) for (s, mean, _), n in zip(coordinates, alpha, strict=True)]
+        orbits.setdefault(tuple(n for _, _, n in representative(h, plain)[1]), []).append(scale * samples)
+    return {alpha: np.mean(samples, axis=0) for alpha, samples in orbits.items()}

@@ -12,18 +12,21 @@ row space), on which alone it depends,
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import sympy as sp
 from numpy.polynomial import chebyshev
 
+from sie_sym.digits import with_error
 from sie_sym.errors import TruncationError
 from sie_sym.escape import Escape
 from sie_sym.evidence import Evidence
 from sie_sym.landscape import Visibility
 from sie_sym.numerical_loss import NumericalLoss
 from sie_sym.quadrature import Array
+from sie_sym.scrambled_sobol import confidence
 from sie_sym.spectral_loss import SpectralLoss
 
 _ROUNDING = 64 * float(np.finfo(float).eps)
@@ -66,7 +69,7 @@ def numerical_landscape(loss: NumericalLoss) -> NumericalLandscape:
     >>> found.hessian.round(9), found.escape.kind, found.evidence.value
     (array([[-8.]]), 'semantic', 'numerical')
     """
-    origin = _Origin(loss.table)
+    origin = _Origin(loss)
     frame = _back(loss.table)
     gradient, gradient_error = origin.gradient()
     hessian, hessian_error = origin.hessian()
@@ -93,18 +96,28 @@ def _back(table: SpectralLoss) -> Array:
 
 
 class _Origin:
-    """Derivatives at (m, p) = 0 in the reduced overlaps, each with its error."""
+    """Derivatives at (m, p) = 0 in the reduced overlaps, each with its error: what replicates scatter, where there are
+    any, else the errors of a table's entries grown by differentiation.
+    """
 
-    def __init__(self, table: SpectralLoss) -> None:
-        self.table = table
+    def __init__(self, loss: NumericalLoss) -> None:
+        self.table = table = loss.table
+        self.replicates = [_Origin(replace(loss, table=each, replicates=())) for each in loss.replicates]
         self.rank = table.frame.shape[1]
         self.order = table.order
         norms = table.target_norm2 * _at_zero(table.model_norm2, ())[0]
         self.rounding = _ROUNDING * float(np.sqrt(max(norms, 0.0)))
 
+    def _pair(self, value: float, error: float, each: Callable[[_Origin], tuple[float, float]]) -> tuple[float, float]:
+        """A number and its error: with replicates rounding and what they scatter; a 0 by symmetry is exact in all."""
+        if not self.replicates:
+            return value, error
+        scatter = float(confidence(np.array([each(origin)[0] for origin in self.replicates])))
+        return value, error + scatter if value or scatter else 0.0
+
     def _overlap_error(self, k: int) -> float:
         """Of a_k: two grids may agree by symmetry where each is only right to the rounding of its sums."""
-        return float(self.table.overlap_error[k]) + self.rounding
+        return (0.0 if self.replicates else float(self.table.overlap_error[k])) + self.rounding
 
     def derivative(self, m_order: int, *axes: int) -> tuple[float, float]:
         """The derivative of R, `m_order` times in m and once for each of `axes` in p, and its error."""
@@ -119,13 +132,15 @@ class _Origin:
         if m_order == 0 and axes:
             norm, norm_error = _at_zero(self.table.model_norm2, axes)
             value += norm
-            error += norm_error + _growth(self.table.model_norm2, axes) * self.table.norm_error
-        return value, error
+            error += norm_error
+            if not self.replicates:
+                error += _growth(self.table.model_norm2, axes) * self.table.norm_error
+        return self._pair(value, error, lambda origin: origin.derivative(m_order, *axes))
 
     def power(self, k: int) -> tuple[float, float]:
         """-2 a_k(0), the coefficient of m^k in R(m, 0), and its error."""
         overlap, error = _at_zero(self.table.overlap[..., k], ())
-        return -2.0 * overlap, 2.0 * (error + self._overlap_error(k))
+        return self._pair(-2.0 * overlap, 2.0 * (error + self._overlap_error(k)), lambda origin: origin.power(k))
 
     def gradient(self) -> tuple[Array, Array]:
         """The slopes in (m, p)."""
@@ -213,7 +228,14 @@ def _escape(origin: _Origin) -> Escape:
     steepest, size = directions[:, 0], np.abs(directions[:, 0])
     uncertain = float(size @ error @ size)
     if curvatures[0] < -uncertain:
-        return _descent(origin, steepest, 2, f"curvature {curvatures[0]:.8g} +- {uncertain:.1e} < 0")
+        reason = f"curvature {with_error(float(curvatures[0]), uncertain)} < 0"
+        if origin.replicates and slope_error.any():
+            reason += f", the gradient is 0 within {float(slope_error.max()):.1e}"
+        close = directions[:, curvatures - curvatures[0] <= 2 * np.linalg.norm(error, 2)]
+        if close.shape[1] > 1 and close[0].any():
+            reason += ", along m and eps alike within the errors: which is steeper is undecided"
+            return Escape(2, None, None, True, reason, Evidence.NUMERICAL)
+        return _descent(origin, steepest, 2, reason)
     if _positive_definite(hessian, error):
         flat = f"the gradient is 0 within {float(slope_error.max()):.1e}"
         reason = f"{flat} and the lowest curvature is {curvatures[0]:.8g} > 0: a local minimum"

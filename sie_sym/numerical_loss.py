@@ -1,7 +1,8 @@
 r"""The population loss as a float64 function of (m, eps), for every target and model.
 
 A loss in closed form is evaluated as it stands; one that keeps Gaussian expectations (softmax, tanh, ...) is tabulated
-once from the functions g and phi themselves (`loss_family`), by another route than its symbolic form.
+once from the functions g and phi themselves, by another route than its symbolic form: on grids up to 5 tokens
+(`loss_family`), by randomised quasi-Monte Carlo beyond (`sampled_table`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
-from sie_sym.errors import FormulaError, TruncationError
+from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import token
@@ -27,9 +28,14 @@ from sie_sym.model_table import ModelTable, model_table
 from sie_sym.numeric import LossFunction, NumericFunction, numeric_function, numeric_loss
 from sie_sym.population_loss import PopulationLoss, require_compatible
 from sie_sym.quadrature import DEFAULT_NODES, Array
+from sie_sym.sampled_table import sampled_tables
+from sie_sym.scrambled_sobol import confidence
 from sie_sym.spectral_loss import SpectralLoss
 from sie_sym.target import Target
 from sie_sym.transform import Transform
+
+MOST_GRID_TOKENS = max(DEFAULT_NODES)
+"""Tables of more tokens are sampled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +43,13 @@ class NumericalLoss:
     """R(m, eps_1, ...) tabulated, with its gradient and Hessian; `statistics` names the arguments.
 
     Methods take numbers or arrays that broadcast, within the ball m^2 + |eps|^2 <= 1.  `error` bounds (truncation) and
-    estimates (grids) the error of `value`.
+    estimates (grids; 99.9% confidence of samples) the error of `value`.  A sampled table is the mean of `replicates`,
+    independent ones whose scatter is the error of all that is made of it; tables of grids have none.
     """
 
     statistics: tuple[sp.Symbol, ...]
     table: SpectralLoss
+    replicates: tuple[SpectralLoss, ...] = ()
 
     evidence = Evidence.NUMERICAL
 
@@ -59,14 +67,29 @@ class NumericalLoss:
 
     def error(self, m: ArrayLike, *eps: ArrayLike) -> Array:
         """The error of `value`."""
-        return self.table.error(m, *eps)
+        return replicated_error(
+            self.table, self.replicates, lambda table: table.error(m, *eps), lambda table: table.value(m, *eps)
+        )
+
+
+def replicated_error(
+    table: SpectralLoss,
+    replicates: tuple[SpectralLoss, ...],
+    error: Callable[[SpectralLoss], Array],
+    value: Callable[[SpectralLoss], Array],
+) -> Array:
+    """The error of what a table says: by its own account, with replicates what they scatter and what is cut off."""
+    if not replicates:
+        return error(table)
+    cut = error(replace(table, overlap_error=np.zeros(1), norm_error=0.0))
+    return cut + confidence(np.stack([value(each) for each in replicates]))
 
 
 def tabulated_loss(target: Target, model: Model, order: int | None = None) -> NumericalLoss:
-    """The loss of a target and a model from their functions alone, up to 5 tokens.
+    """The loss of a target and a model from their functions alone, sampled from 6 tokens on.
 
-    Raises `FormulaError` if parameters are left free or target and model do not fit together, `TruncationError` for
-    more tokens and when the table would not fit into memory.
+    Raises `FormulaError` if parameters are left free or target and model do not fit together, `TruncationError` when
+    the table would not fit into memory or its samples take minutes.
 
     >>> from sie_sym.functions import He
     >>> from sie_sym.model import linear_attention
@@ -75,6 +98,8 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
     6.0
     """
     require_tabulated(target, model)
+    if model.tokens > MOST_GRID_TOKENS:
+        return NumericalLoss(model.statistics, *_sampled(target, model, order))
     degree = polynomial_degree(target)
     table = _model_table(model, degree if order is None else order)
     loss = target_loss(_function(target.components, target.tokens), table, degree=degree)
@@ -84,11 +109,6 @@ def tabulated_loss(target: Target, model: Model, order: int | None = None) -> Nu
 def require_tabulated(target: Target, model: Model) -> None:
     """Refuse what no table can hold; errors: see `tabulated_loss`."""
     require_compatible(target, model)
-    if model.tokens > max(DEFAULT_NODES):
-        raise TruncationError(
-            f"a loss of {model.tokens} tokens: tables reach {max(DEFAULT_NODES)}; for more, estimate coefficients with "
-            "`hermite_coefficients` (a confidence interval) or simulate SGD"
-        )
     left = sorted({str(p) for p in (*target.parameters, *model.parameters)})
     if left:
         raise FormulaError(f"{', '.join(left)} left free where numbers are needed: pass --param NAME=VALUE")
@@ -104,16 +124,24 @@ def table_of(
 ) -> SpectralLoss:
     """The table of a function of z* against one of z; `degree` is that of a polynomial `left`."""
     order = degree if order is None else order
-    return _uncut(spectral_loss(left, right, _encoding(model), order=order, nodes=nodes, degree=degree), degree)
+    return _uncut(spectral_loss(left, right, encoding_matrix(model), order=order, nodes=nodes, degree=degree), degree)
+
+
+@lru_cache(maxsize=2)
+def _sampled(target: Target, model: Model, order: int | None) -> tuple[SpectralLoss, tuple[SpectralLoss, ...]]:
+    """Kept, as the samples take seconds."""
+    phi = _function(model.components, model.tokens)
+    return sampled_tables(target.components, phi, encoding_matrix(model), order=order)
 
 
 @lru_cache(maxsize=1)
 def _model_table(model: Model, order: int | None) -> ModelTable:
     """What the losses of all targets share, kept for the next one; it may take a good part of the memory."""
-    return model_table(_function(model.components, model.tokens), _encoding(model), order=order)
+    return model_table(_function(model.components, model.tokens), encoding_matrix(model), order=order)
 
 
-def _encoding(model: Model) -> Array:
+def encoding_matrix(model: Model) -> Array:
+    """C as floats, (L, r)."""
     return np.array(model.encoding.tolist(), dtype=float).reshape(model.tokens, model.encoding.cols)
 
 

@@ -28,9 +28,17 @@ from sie_sym.measure import measure
 from sie_sym.model import Model
 from sie_sym.numeric import numeric_function
 from sie_sym.numerical_landscape import NumericalLandscape
-from sie_sym.numerical_loss import polynomial_degree, require_tabulated, table_of
+from sie_sym.numerical_loss import (
+    MOST_GRID_TOKENS,
+    encoding_matrix,
+    polynomial_degree,
+    replicated_error,
+    require_tabulated,
+    table_of,
+)
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss
-from sie_sym.quadrature import DEFAULT_NODES, Array
+from sie_sym.quadrature import Array
+from sie_sym.sampled_table import sampled_tables
 from sie_sym.spectral_loss import SpectralLoss
 from sie_sym.target import Target
 
@@ -39,11 +47,13 @@ from sie_sym.target import Target
 class NumericalNoise:
     """V(m, eps_1, ...) tabulated; `statistics` names the arguments, within the ball m^2 + |eps|^2 <= 1.
 
-    `table` pairs G with F.  A value is callable, so that it can be the `variance` of a flow.
+    `table` pairs G with F; `replicates` are those of a sampled one, as in `NumericalLoss`.  A value is callable, so
+    that it can be the `variance` of a flow.
     """
 
     statistics: tuple[sp.Symbol, ...]
     table: SpectralLoss
+    replicates: tuple[SpectralLoss, ...] = ()
 
     evidence = Evidence.NUMERICAL
 
@@ -54,12 +64,14 @@ class NumericalNoise:
     __call__ = value
 
     def error(self, m: ArrayLike, *eps: ArrayLike) -> Array:
-        """The error of `value`: a bound for the truncation in m, estimates for the grids."""
-        return 4 * self.table.pairing_error(m, *eps)
+        """The error of `value`: a bound for the truncation in m, estimates for grids and samples."""
+        return 4 * replicated_error(
+            self.table, self.replicates, lambda t: t.pairing_error(m, *eps), lambda t: t.pairing(m, *eps)
+        )
 
 
 def tabulated_noise(target: Target, model: Model, order: int | None = None) -> NumericalNoise:
-    """V of a target and a model from their functions alone, up to 5 tokens.
+    """V of a target and a model from their functions alone, sampled from 6 tokens on.
 
     A polynomial target of degree D needs order 2 D and nothing is cut off.  Raises as `tabulated_loss`, and
     `DomainError` for a phi with jumps, whose gradient has no finite variance.
@@ -90,6 +102,9 @@ def tabulated_noise(target: Target, model: Model, order: int | None = None) -> N
         squares = [np.einsum("ln,ln->n", slope[:, c], slope[:, d]) * (1 if c == d else 2) for c, d in pairs]
         return np.concatenate((np.einsum("ln,ln->n", h, h)[None], -2 * np.einsum("ln,lkn->kn", h, slope), squares))
 
+    if model.tokens > MOST_GRID_TOKENS:
+        paired = [sp.Integer(1), *goals, *(goals[c] * goals[d] for c, d in pairs)]
+        return NumericalNoise(model.statistics, *sampled_tables(paired, right, encoding_matrix(model), order=order))
     degree = polynomial_degree(target)
     degree = None if degree is None else 2 * degree
     return NumericalNoise(model.statistics, table_of(left, right, model, degree, order))
@@ -98,7 +113,7 @@ def tabulated_noise(target: Target, model: Model, order: int | None = None) -> N
 def noise_function(loss: PopulationLoss, order: int = DEFAULT_ORDER) -> GradientNoise | NumericalNoise:
     """V of a population loss: its closed form, and a table where it has none.
 
-    Beyond 5 tokens, which no table reaches, integrals that do not depend on the statistics become their digits.
+    Beyond 5 tokens, which no grid reaches, integrals that do not depend on the statistics become their digits.
 
     >>> from sie_sym.model import softmax_attention
     >>> from sie_sym.population_loss import population_loss
@@ -106,7 +121,7 @@ def noise_function(loss: PopulationLoss, order: int = DEFAULT_ORDER) -> Gradient
     >>> type(noise_function(loss)).__name__
     'NumericalNoise'
     """
-    reach = loss.model.tokens <= max(DEFAULT_NODES)
+    reach = loss.model.tokens <= MOST_GRID_TOKENS
     if reach and loss.expression.has(GaussianExpectation):
         return tabulated_noise(loss.target, loss.model)
     try:

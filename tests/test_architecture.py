@@ -20,10 +20,10 @@ LINES = (
     "errors evidence files functions components",
     "domain formula formula_functions recursive_descent parse latex_lexemes latex_display latex_names parse_latex "
     "latex_tables",
-    "linear_forms softmax_form target model paper_targets",
+    "linear_forms softmax_form target model paper_targets model_text",
     "owen straight_line function_code codegen numeric",
     "hermite polynomial ball_functions balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
-    "gaussian_enclosure gaussian_rules gaussian",
+    "gaussian_enclosure gaussian_rules gaussian token_orbits",
     "quadrature random_shifts scrambled_sobol sampled_coefficients spectral hermite_grid gauss_hermite measure digits",
     "real_roots smooth_sign normal_form tilted stein smoothed integral transform composite_transform "
     "coupled_transform weighted_ridge weierstrass parseval",

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from independent import Array, draws, hermite_grid, mean_and_error, noise_samples
 
 from sie_sym.cli import main
-from sie_sym.errors import DomainError, FormulaError, SieSymError, TruncationError
+from sie_sym.errors import DomainError, FormulaError, SieSymError
 from sie_sym.flow import gradient_flow
 from sie_sym.functions import He, relu, token
 from sie_sym.gradient_noise import GradientNoise, gradient_noise
@@ -219,8 +219,6 @@ def test_refusals() -> None:
         tabulated_noise(PAIR, tied_network(2, sp.sign(U)))
     with pytest.raises(FormulaError, match="omega left free"):
         tabulated_noise(named_target("positional-semantic"), softmax_attention(2))
-    with pytest.raises(TruncationError, match="6 tokens"):
-        tabulated_noise(Target.of(token(6)), softmax_attention(6, "trace"))
 
 
 COMMANDS = {
