@@ -30,7 +30,7 @@ Vector = tuple[sp.Expr, ...]
 
 @dataclass(frozen=True)
 class Escape:
-    """How R decreases from 0: the order, a direction of unit length (one entry a statistic), and its kind.
+    """How R decreases from 0 (theory section 5): order, a direction of unit length (one entry a statistic), and kind.
 
     `order` is None if no decreasing direction exists up to the order examined; `proved` tells whether that is a proof,
     and `evidence` what the proof rests on.

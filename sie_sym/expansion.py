@@ -23,7 +23,7 @@ from sie_sym.weierstrass import weierstrass_transform
 
 @dataclass(frozen=True)
 class Coefficient:
-    """One C_alpha: its value, what it is worth, and why."""
+    """One C_alpha(h) = E h(Z) He_alpha(Z): its value, what it is worth, and why (arXiv:2506.02651, Thm 3)."""
 
     value: sp.Expr
     evidence: Evidence
@@ -32,7 +32,7 @@ class Coefficient:
 
 @dataclass(frozen=True)
 class HermiteExpansion:
-    """The expansions of the components of a function R^L -> R^k.
+    """h = sum_alpha C_alpha/alpha! He_alpha for each component of a function R^L -> R^k (arXiv:2506.02651, Thm 3).
 
     >>> from sie_sym.functions import He, token
     >>> HermiteExpansion.of((He(2, token(1)) * token(2),), 2).coefficient(((1, 2), (2, 1)))[0].value

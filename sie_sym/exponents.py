@@ -51,7 +51,7 @@ def sample_complexity(exponent: int) -> SampleComplexity:
 
 @dataclass(frozen=True)
 class Stratum:
-    """A set of parameter values with one exponent; `exponent` is None where there is none or it stays open."""
+    """Parameter values, `when`, that share an exponent; it is None where there is none or it stays open."""
 
     exponent: int | None
     when: str
@@ -60,7 +60,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class InformationExponent:
-    """The SIE of a target with its proof.
+    """The SIE of a target with its proof (arXiv:2506.02651, Def. 2).
 
     `exponent` is None for a constant target and where neither proofs nor numbers decide (`evidence` tells which); a
     `numerical` one rests on coefficients that exceed the estimate of their error, or lie within it below the exponent;
@@ -85,7 +85,9 @@ class InformationExponent:
 
 
 def information_exponent(target: Target) -> InformationExponent:
-    """The sequence information exponent of a target, by increasing order, with evidence.
+    """SIE(g) = min{ j >= 1 : C_j(g) != 0 }, C_j = E g(Z) He_j(Z) the order-j Hermite tensor (arXiv:2506.02651, Def. 2).
+
+    Of several outputs the least one; orders are tried from 1 on, and each verdict carries its evidence.
 
     Raises `NoClosedForm` where the target has no transform and `DomainError` where it is not square-integrable.
 

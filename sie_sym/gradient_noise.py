@@ -27,7 +27,7 @@ from sie_sym.weierstrass import weierstrass_transform
 
 @dataclass(frozen=True)
 class GradientNoise:
-    """V in the statistics of a loss; `order` is None for an exact V, else the last power of m kept.
+    """V in the statistics of a loss (eq. 11); `order` is None for an exact V, else the last power of m kept.
 
     `bound` is then a rigorous bound on its error (0 for an exact V).
     """
@@ -39,7 +39,7 @@ class GradientNoise:
 
 
 def gradient_noise(loss: PopulationLoss, order: int = DEFAULT_ORDER) -> GradientNoise:
-    """V(s) for the target and model of a loss.
+    """V(s) = E sum_l delta_l^2, delta the gradient of |g - phi|^2 in z (arXiv:2506.02651, eq. 11), of a loss.
 
     Raises `DomainError` for a phi with jumps, whose gradient has no finite variance, and `NoClosedForm` where a
     product leaves the closed class.

@@ -24,7 +24,7 @@ from sie_sym.weierstrass import weierstrass_transform
 
 @dataclass(frozen=True)
 class Visibility:
-    """The lowest j >= 1 with <C_j(g), C_j(phi)> != 0 (P = 0): the SIE when phi is rich enough.
+    """The lowest j >= 1 with <C_j(g), C_j(phi)> != 0: the SIE if phi is rich enough (arXiv:2506.02651, Prop. 1).
 
     `exponent` is None where the model never sees the target (`proved`) or did not up to the order checked.
     """
@@ -36,7 +36,7 @@ class Visibility:
 
 @dataclass(frozen=True)
 class Landscape:
-    """Gradient, Hessian and indices of a population loss at initialization.
+    """Gradient, Hessian and indices of a population loss at (m, eps) = 0 (arXiv:2506.02651, Prop. 1, Lemma 1).
 
     `flatness_index` is None when R is constant as far as it is known; `visible` compares with the SIE (richness).
     """
@@ -62,7 +62,9 @@ class Landscape:
 
 
 def landscape(loss: PopulationLoss) -> Landscape:
-    """The landscape of a loss at initialization.
+    """The landscape of a loss at initialization, (m, eps) = 0 (arXiv:2506.02651, Prop. 1, Lemma 1; theory section 5).
+
+    The flatness index is min{ k >= 1 : grad^k R(0) != 0 }, the escape index the lowest order at which R decreases.
 
     >>> from sie_sym.functions import He, token
     >>> from sie_sym.model import linear_attention

@@ -32,7 +32,7 @@ DEFAULT_ORDER = 12
 
 @dataclass(frozen=True)
 class PopulationLoss:
-    """R in the sufficient statistics (m, eps_1, ..., eps_r), with its building blocks.
+    """R in the sufficient statistics (m, eps_1, ..., eps_r), with its building blocks (arXiv:2506.02651, eq. 9).
 
     `overlaps[k]` is a_k(e); `order` is None for an exact loss, else the last power of m kept, and `bound` is then the
     rigorous bound on the error as an expression in the statistics (0 for an exact loss).
@@ -74,7 +74,7 @@ class PopulationLoss:
 
 
 def population_loss(target: Target, model: Model, order: int = DEFAULT_ORDER) -> PopulationLoss:
-    """R(e, m) for a target and a model on the same tokens, exact where both sides are.
+    """R(e, m) = E |g(z*) - phi(z)|^2, without a factor 1/2 (arXiv:2506.02651, eq. 9), exact where both sides are.
 
     Raises `FormulaError` when their numbers of tokens or outputs differ, `NoClosedForm` where no rule applies and
     `DomainError` where a moment is infinite.

@@ -53,7 +53,7 @@ def run_sgd(
     progress: Callable[[int, int], None] | None = None,
     checkpoint_seconds: float = 60.0,
 ) -> SGDResult:
-    r"""Replicas of SGD through their overlaps alone, exact in law at any d; O(L) a step whatever d is.
+    r"""Replicas of SGD through their overlaps alone, exact in law at any d; O(L) a step (theory section 6).
 
     `workers` threads share the blocks.  `checkpoint` names a file that is rewritten at most every
     `checkpoint_seconds` and at the end; if it exists the run continues from it, to the same bits as without

@@ -31,7 +31,7 @@ Point = Mapping[int, sp.Expr]
 
 
 class Transform(ABC):
-    """G h, seen as the exponential generating function of the Hermite tensors of h."""
+    """(G h)(t) = E h(t + Z), the exponential generating function of the Hermite tensors of h (theory section 2)."""
 
     @property
     @abstractmethod

@@ -114,7 +114,7 @@ class NetworkLoss:
 def untied_loss(
     target: Target, activation: sp.Expr, classes: Classes | None = None, order: int = DEFAULT_ORDER
 ) -> NetworkLoss:
-    """R of the untied network in m1..mL, or in one overlap a class of tokens.
+    """R of the untied network in m1..mL, or in one overlap a class of tokens (arXiv:2506.02651, Lemma 5).
 
     Classes must partition the tokens and the target be symmetric under exchanges within each: a start with equal
     overlaps there then keeps them equal.  Raises `SieSymError` otherwise, `TruncationError` for more than 40 overlaps.
@@ -142,7 +142,7 @@ def untied_loss(
 
 
 def tied_loss(target: Target, activation: sp.Expr, order: int = DEFAULT_ORDER) -> NetworkLoss:
-    """R of the tied network in m: the untied one at equal overlaps.
+    """R of the tied network in m: the untied one at equal overlaps (arXiv:2506.02651, Lemma 5).
 
     >>> z1, z2 = token(1), token(2)
     >>> tied_loss(Target.of(z1 - z2), ACTIVATION_VARIABLE).expression

@@ -48,7 +48,7 @@ _PROFILE = sp.Symbol("_u", real=True)
 
 
 def weierstrass_transform(expression: sp.Expr, shift: Point | None = None) -> Transform:
-    """G h for an expression h in the tokens.
+    """(G h)(t) = E h(t + Z), Z ~ N(0, I), for an expression h in the tokens (theory section 2).
 
     `shift` says that the expression is h(z + e), with e_l by token: integrals then keep e as a mean.
     Where no rule gives a closed form the transform keeps integrals (`is_closed` is then False).  Raises `DomainError`
