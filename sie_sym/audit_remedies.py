@@ -36,7 +36,7 @@ def reduced(model: Model, reduction: str | None) -> Model:
         return model
     if model.reduction not in REDUCTIONS:
         raise FormulaError(f"the reduction convention {reduction} belongs to a softmax model reduced by its trace")
-    plain = softmax_attention(model.tokens, reduction)
+    plain = softmax_attention(model.tokens, reduction, model.scores)
     components = (plain.with_injection(model.injection) if model.injection else plain).components
     return replace(model, components=components, reduction=reduction)
 

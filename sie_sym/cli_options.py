@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from sie_sym.errors import FormulaError, SieSymError
+from sie_sym.model_text import ACTIVATIONS, MODELS, REDUCTIONS, ModelText, split
 
 if TYPE_CHECKING:
     import sympy as sp
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-MODELS = ("linear-attention", "softmax-attention", "tied", "untied")
-REDUCTIONS = ("identity", "trace", "mean-trace")
-ACTIVATIONS = {
-    "relu": "relu(u)", "erf": "erf(u)", "square": "u^2", "identity": "u", "tanh": "tanh(u)", "sigmoid": "sigmoid(u)",
-}  # fmt: skip
+REDUCTION_HELP = (
+    f"Of softmax attention: {', '.join(REDUCTIONS)} (trace/sqrt L); projection:1,0;0,1 (a^T S b); or any linear map, "
+    "linear:[[1,0,0,1]], a row an output."
+)
+INJECTION_HELP = "Fixed shift phi(z + c), one number a token: 1,0; scores:1,0 is softmax(z z^T + c c^T)."
 MOST_TOKENS = 100_000
 
 _TARGET = (
@@ -47,9 +48,9 @@ _NETWORK = (
     click.option(
         "--activation", metavar="NAME|FORMULA", help=f"sigma of a tied network: {', '.join(ACTIVATIONS)}, or sigma(u)."
     ),
-    click.option("--reduction", type=click.Choice(REDUCTIONS), help="Of softmax attention (mean-trace: trace/sqrt L)."),
+    click.option("--reduction", metavar="NAME|MAP", help=REDUCTION_HELP),
     click.option("--encoding", metavar="C", help="Positional encoding: 1,-1 (columns separated by ;)."),
-    click.option("--inject", metavar="C", help="Fixed shift phi(z + c), one number a token: 1,0."),
+    click.option("--inject", metavar="C", help=INJECTION_HELP),
 )
 _ORDER = click.option(
     "--order", type=click.IntRange(0, 200), metavar="K", help="Last power of m kept of an infinite sum."
@@ -78,22 +79,6 @@ model_options = _with((_CHOSEN, *_NETWORK, _ORDER))
 optional_model_options = _with((_PERHAPS, *_NETWORK, _ORDER))
 simulated_model_options = _with((_CHOSEN, *_NETWORK))
 output_options = _with(_OUTPUT)
-
-
-def split(text: str, separator: str) -> list[str]:
-    """The parts of a text at a separator outside of parentheses.
-
-    >>> split("max(1,2),3", ",")
-    ['max(1,2)', '3']
-    """
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character in "([") - (character in ")]")
-        if character == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return parts
 
 
 def assignments(texts: Sequence[str], what: str) -> dict[str, sp.Expr]:
@@ -158,12 +143,14 @@ class Question:
     @cached_property
     def model(self) -> Model:
         """phi with its encoding and injection, its parameters replaced by the values given."""
-
-        model = self._plain_model(self.target.tokens)
-        if self.encoding is not None:
-            model = model.with_encoding([self._numbers(column, "--encoding") for column in split(self.encoding, ";")])
-        if self.inject is not None:
-            model = model.with_injection(self._numbers(self.inject, "--inject"))
+        name = (self.model_text or "").strip()
+        text = ModelText(name, self.activation, self.reduction, self.encoding, self.inject, label="--")
+        if name == "untied":
+            raise SieSymError(
+                "--model untied has one weight vector a token, so its overlaps are not (m, eps): "
+                "this command needs one for all tokens, e.g. --model tied"
+            )
+        model = text.model(self.target.tokens, self._model_formula)
         clash = sorted({str(p) for p in model.parameters} & {str(s) for s in model.statistics})
         if clash:
             raise FormulaError(f"{', '.join(clash)} in the model is the name of an overlap: rename the parameter")
@@ -195,21 +182,6 @@ class Question:
 
         return parse_formula(text)
 
-    def _numbers(self, text: str, option: str) -> list[sp.Expr]:
-        """One entry a token: numbers, or formulas in parameters."""
-        from sie_sym.parse import parse_formula
-        from sie_sym.target import tokens_of
-
-        entries = []
-        for part in split(text, ","):
-            if not part.strip():
-                raise FormulaError(f"{option} {text[:60]!r} has an empty entry: write one number a token, as in 1,-1")
-            entry = parse_formula(part)
-            if not hasattr(entry, "is_real") or tokens_of(entry):
-                raise FormulaError(f"{option} entry {part.strip()[:60]!r} is not a number: write e.g. -1/2, sqrt(2)")
-            entries.append(entry)
-        return entries
-
     @cached_property
     def _model_formula(self) -> sp.Expr | sp.MatrixBase | None:
         from sie_sym.paper_targets import nearest
@@ -235,45 +207,6 @@ class Question:
             return 1
         entries = list(formula) if hasattr(formula, "rows") else [formula]
         return max((max(tokens_of(entry), default=1) for entry in entries), default=1)
-
-    def _plain_model(self, tokens: int) -> Model:
-        from sie_sym import model as models
-
-        name = (self.model_text or "").strip()
-        for option, value, owner in (
-            ("--activation", self.activation, "tied"),
-            ("--reduction", self.reduction, "softmax-attention"),
-        ):
-            if value is not None and name != owner:
-                raise SieSymError(f"{option} {value[:60]} does not apply to --model {name[:60]}: it belongs to {owner}")
-        if name == "linear-attention":
-            return models.linear_attention(tokens)
-        if name == "softmax-attention":
-            return models.softmax_attention(tokens, self.reduction or "identity")
-        if name == "tied":
-            return models.tied_network(tokens, self._activation())
-        if name == "untied":
-            raise SieSymError(
-                "--model untied has one weight vector a token, so its overlaps are not (m, eps): "
-                "this command needs one for all tokens, e.g. --model tied"
-            )
-        formula = self._model_formula
-        assert formula is not None
-        return models.formula_model(formula, tokens)
-
-    def _activation(self) -> sp.Expr:
-        from sie_sym.model import ACTIVATION_VARIABLE
-        from sie_sym.paper_targets import nearest
-        from sie_sym.parse import parse_formula
-
-        if self.activation is None:
-            raise SieSymError(f"--model tied needs --activation: {', '.join(ACTIVATIONS)}, or a formula in u")
-        text = self.activation.strip()
-        sigma = parse_formula(ACTIVATIONS.get(text, text), variables="u")
-        if not sigma.has(ACTIVATION_VARIABLE):
-            close = nearest(text, ACTIVATIONS)
-            raise FormulaError(f"the activation {text[:60]!r} does not read u: did you mean {close}? (or sigma(u))")
-        return sigma
 
     # ---- parameters -------------------------------------------------------------------------------
 
@@ -351,6 +284,11 @@ def point(text: str, statistics: Sequence[sp.Symbol], option: str, *, in_ball: b
 
 
 __all__ = [
+    "ACTIVATIONS",
+    "INJECTION_HELP",
+    "MODELS",
+    "MOST_TOKENS",
+    "REDUCTION_HELP",
     "Question",
     "assignments",
     "model_options",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sie_sym.cli_dynamics import json_option, progress
-from sie_sym.cli_options import ACTIVATIONS, MODELS, REDUCTIONS, split
+from sie_sym.cli_options import ACTIVATIONS, INJECTION_HELP, MODELS, REDUCTION_HELP, split
 from sie_sym.cli_output import Answer, Row, emit
 from sie_sym.errors import FormulaError, SieSymError
 
@@ -29,9 +29,9 @@ _SHOWN_ERRORS = 3
 @click.option("--tokens", type=click.IntRange(1), metavar="L", help="Sequence length (default: largest token).")
 @click.option("--model", metavar="NAME|FORMULA", help=f"{', '.join(MODELS)}, or phi(z1..zL).")
 @click.option("--activation", metavar="NAME|FORMULA", help=f"{', '.join(ACTIVATIONS)}, or sigma(u).")
-@click.option("--reduction", type=click.Choice(REDUCTIONS), help="Of softmax attention (mean-trace: trace/sqrt L).")
+@click.option("--reduction", metavar="NAME|MAP", help=REDUCTION_HELP)
 @click.option("--encoding", metavar="C", help="Positional encoding: 1,-1 (columns separated by ;).")
-@click.option("--inject", metavar="C", help="Fixed shift phi(z + c), one number a token: 1,0.")
+@click.option("--inject", metavar="C", help=INJECTION_HELP)
 @click.option("--param", "fixed", multiple=True, metavar="NAME=VALUE", help="Value of a parameter; repeatable.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
               help="A setting of all tasks: dimension, rate, steps, runs, start, time, ...; repeatable.")  # fmt: skip

@@ -127,6 +127,9 @@ def _(model: Model) -> Typeset:
     if model.injection:
         shift = matrix([[c] for c in model.injection])
         formulas.append(rf"\text{{injected: }} \varphi(z) = \varphi_0(z + c), \qquad c = {shift}")
+    if model.scores:
+        shift = matrix([[c] for c in model.scores])
+        formulas.append(rf"\text{{scores: }} z z^\top + c c^\top, \qquad c = {shift}")
     return Typeset(
         f"Model ({model.family}) phi: R^{model.tokens} -> R^{len(model.components)}",
         (SETTING, "Encoding: rows P_l = sum_i C_li u_i / d, |u_i|^2 = d.", *node_conventions(model.components)),

@@ -29,7 +29,7 @@ class Model:
     `components` are the k scalar outputs (row-major for a matrix) in z1..zL, sums and products over tokens written
     out, any injection already applied;
     `encoding` is the L x r matrix C of theory section 1 (rows P_l = sum_i C_li u_i / d; r = 0 without encoding);
-    `injection` is the fixed shift c of phi(z + c) (App. D).
+    `injection` is the fixed shift c of phi(z + c), `scores` the c of softmax(z z^T + c c^T) (both App. D).
     """
 
     components: tuple[sp.Expr, ...]
@@ -39,6 +39,7 @@ class Model:
     injection: tuple[sp.Expr, ...] = ()
     activation: sp.Expr | None = None
     reduction: str | None = None
+    scores: tuple[sp.Expr, ...] = ()
     semantic: sp.Symbol = field(default=sp.Symbol("m", real=True))
 
     @property
@@ -75,9 +76,9 @@ class Model:
         return replace(self, encoding=matrix)
 
     def with_injection(self, shift: Sequence[sp.Expr]) -> Model:
-        """phi(z + c): the encoding P_l = c_l w / sqrt d of App. D (which displays softmax(z z^T + c c^T)).
+        """phi(z + c): the encoding P_l = c_l w / sqrt d of App. D; a second injection adds to the first.
 
-        A second injection adds to the first.
+        The appendix displays softmax(z z^T + c c^T): that is `softmax_attention` with `scores`.
         """
         self._check_length("injection", shift)
         entries = [sp.sympify(c, strict=True) for c in shift]
@@ -96,15 +97,20 @@ class Model:
             components=rewrite(self.components, "the model"),
             encoding=sp.ImmutableDenseMatrix(*self.encoding.shape, entries),
             injection=rewrite(self.injection, "the injection"),
+            scores=rewrite(self.scores, "the injection"),
             activation=next(iter(rewrite(sigma, "the activation")), None),
         )
 
     def _check_length(self, what: str, entries: Sequence[sp.Expr]) -> None:
-        if len(entries) != self.tokens:
-            raise FormulaError(
-                f"{what} ({', '.join(map(str, entries))}) has {len(entries)} entries but the model has "
-                f"{self.tokens} tokens: give one number a token"
-            )
+        _require_one_a_token(what, entries, self.tokens)
+
+
+def _require_one_a_token(what: str, entries: Sequence[sp.Expr], tokens: int) -> None:
+    if len(entries) != tokens:
+        raise FormulaError(
+            f"{what} ({', '.join(map(str, entries))}) has {len(entries)} entries but the model has "
+            f"{tokens} tokens: give one number a token"
+        )
 
 
 def linear_attention(tokens: int) -> Model:
@@ -136,11 +142,18 @@ def formula_model(formula: sp.Expr | sp.MatrixBase, tokens: int) -> Model:
     return Model(components, tokens, "formula", _no_encoding(tokens))
 
 
-def attention_matrix(tokens: int) -> sp.ImmutableDenseMatrix:
-    """softmax_rows(z z^T), the L x L attention matrix (eq. 1 with tied keys and queries, App. A)."""
+def attention_matrix(tokens: int, scores: Sequence[sp.Expr] = ()) -> sp.ImmutableDenseMatrix:
+    """softmax_rows(z z^T + c c^T), the L x L attention matrix (eq. 1 with tied keys and queries, App. A).
+
+    `scores` is c, 0 by default (App. D as displayed: even in z, so that all its odd tensors vanish).
+    """
     z = [token(l) for l in range(1, tokens + 1)]
+    c = [sp.sympify(entry, strict=True) for entry in scores] or [sp.Integer(0)] * tokens
+    _require_one_a_token("injection into the scores", c, tokens)
     return sp.ImmutableDenseMatrix(
-        tokens, tokens, lambda i, j: softmax(sp.Integer(j + 1), *(z[i] * other for other in z))
+        tokens,
+        tokens,
+        lambda i, j: softmax(sp.Integer(j + 1), *(z[i] * other + c[i] * e for other, e in zip(z, c, strict=True))),
     )
 
 
@@ -148,17 +161,19 @@ LinearMap: TypeAlias = sp.MatrixBase | tuple[Sequence[sp.Expr], Sequence[sp.Expr
 """A k x L^2 matrix on the row-major entries of an L x L matrix A, or a pair (a, b) for the projection a^T A b."""
 
 
-def softmax_attention(tokens: int, reduction: str | LinearMap = "identity") -> Model:
-    """Red(softmax_rows(z z^T)), Red any linear map (App. A).
+def softmax_attention(
+    tokens: int, reduction: str | LinearMap = "identity", scores: Sequence[sp.Expr] = ()
+) -> Model:
+    """Red(softmax_rows(z z^T + c c^T)), Red any linear map (App. A), c the `scores` (App. D), 0 by default.
 
     `reduction` is identity (k = L^2), trace, mean-trace (trace / sqrt L; the official code calls that one "trace"), a
     pair (a, b) of vectors for the projection a^T A b, or a k x L^2 matrix for its product with the row-major entries
-    of A.  Raises `FormulaError` for other names and shapes.
+    of A.  Raises `FormulaError` for other names, shapes and numbers of scores.
 
     >>> softmax_attention(2, ([1, 0], [1, 0])).components
     (sigmoid(z1*(z1 - z2)),)
     """
-    matrix = attention_matrix(tokens)
+    matrix = attention_matrix(tokens, scores)
     if not isinstance(reduction, str):
         name = "linear map" if isinstance(reduction, sp.MatrixBase) else "projection"
         components = tuple(_linear_map(tokens, reduction) * sp.Matrix(tokens**2, 1, list(matrix)))
@@ -171,7 +186,8 @@ def softmax_attention(tokens: int, reduction: str | LinearMap = "identity") -> M
         raise FormulaError(
             f"unknown reduction {reduction!r}: choose identity, trace or mean-trace, or pass a pair (a, b) or a matrix"
         )
-    return Model(components, tokens, "softmax-attention", _no_encoding(tokens), reduction=name)
+    added = tuple(sp.sympify(entry, strict=True) for entry in scores)
+    return Model(components, tokens, "softmax-attention", _no_encoding(tokens), scores=added, reduction=name)
 
 
 def _linear_map(tokens: int, reduction: LinearMap) -> sp.MatrixBase:
