@@ -6,14 +6,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError
-from sie_sym.numeric import LossFunction
 from sie_sym.quadrature import Array
 from sie_sym.spectral_loss import SpectralLoss
+
+if TYPE_CHECKING:
+    from sie_sym.numeric import LossFunction
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,21 @@ def test_one_token_in_closed_form():
     assert found.hessian_ee.end == pytest.approx(e1 - 2 * e2, abs=1e-12)
 
 
+def test_three_tokens():
+    # phi = s^2, s = z1 + z2 + z3 of variance 3, t = z1^2, c = (1, 0, 0): E (s+e)^4 = e^4 + 18 e^2 + 27
+    def derivatives(z):
+        s = z.sum(axis=0, keepdims=True)
+        return 2 * s**2 - 6, 2 * s, np.full_like(s, 2.0)
+
+    def square(z):
+        return z.sum(axis=0, keepdims=True) ** 2
+
+    for even in (True, False):
+        table = landscape_table([lambda z: z[:1] ** 2], square, [1.0, 0.0, 0.0], derivatives=derivatives, even=even)
+        found = table.constant + table.linear[:, 0]
+        np.testing.assert_allclose(found, [-8, 0, 32, -8, 0, 32, 17, 36, 0, -8, 38], atol=1e-10)
+
+
 def test_derivatives_and_parity_that_are_given_change_nothing_but_the_time():
     given = corner_table()
     found = landscape_table([attention, one], attention, ENCODING)

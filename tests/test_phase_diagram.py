@@ -2,6 +2,8 @@
 disk."""
 
 import math
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -156,6 +158,12 @@ def test_minima_in_the_interior_of_the_disk():
     assert (only.m, only.eps) == (pytest.approx(0, abs=1e-9), pytest.approx(-0.1, abs=1e-9))
     assert only.value == pytest.approx(2.48 + 0.8 * 0.99 + 0.99**2, abs=1e-10)
     assert not only.on_rim
+
+
+def test_a_picture_needs_no_sympy():
+    code = "import sys, sie_sym.phase_regions as p; p.phase_line(1.0); print('sympy' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"
 
 
 def test_refusals():
