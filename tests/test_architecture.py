@@ -18,8 +18,8 @@ PACKAGE = ROOT / "sie_sym"
 # A module may import the modules that stand before it: in a line above, or on its left in its own line.
 LINES = (
     "errors evidence files functions components",
-    "domain formula formula_functions recursive_descent parse latex_lexemes latex_display latex_names parse_latex "
-    "latex_tables",
+    "domain formula formula_functions recursive_descent parse latex_lexemes latex_display latex_names latex_functions "
+    "parse_latex latex_tables",
     "linear_forms softmax_form target model paper_targets model_text",
     "owen straight_line function_code codegen numeric",
     "hermite polynomial ball_functions balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
@@ -35,7 +35,8 @@ LINES = (
     "phase_regions",
     "certified_value symmetric_tensor eigenvalues odeco sphere_maximum operator_norm leading_tensor gain "
     "independent_sum untied",
-    "drift dormand_prince lsoda rest flow sampled_flow recovery fields draws draws_compiled chain chain_compiled checkpoint replicas sgd scaling",
+    "drift dormand_prince lsoda rest flow sampled_flow recovery fields draws draws_compiled chain chain_compiled "
+    "checkpoint replicas sgd scaling",
     "problem task sweep",
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents "
     "audit_remedies audit_entries audit_landscape audit_crossing audit",
