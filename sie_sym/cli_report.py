@@ -18,7 +18,7 @@ from sie_sym.cli_options import optional_model_options, target_options
 @click.option("--start", metavar="POINT",
               help="Where the flow starts (default: 0.01 in each, on the side of an odd escape).")  # fmt: skip
 @click.option("--recovery", type=click.FloatRange(0, 1, min_open=True), default=0.1, show_default=True, metavar="ETA",
-              help="Weak recovery is |(m, eps)| >= ETA.")  # fmt: skip
+              help="Weak recovery is |(e, m)| >= ETA, e = C eps.")  # fmt: skip
 @click.option("--coefficients", type=click.IntRange(0, 64), metavar="K",
               help="Last order of the table of coefficients (default: the SIE, between 4 and 8).")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object: what the page has.")

@@ -38,9 +38,10 @@ def small_start(statistics: Sequence[sp.Symbol], escape: Escape | None) -> dict[
 def flow_section(
     question: NumericalQuestion, at: Mapping[sp.Symbol, sp.Expr], eta: float
 ) -> tuple[Section, str]:  # fmt: skip
-    """The section of the gradient flow from a start, and when it has |(m, eps)| >= eta, in words."""
+    """The section of the gradient flow from a start, and when it has |(e, m)| >= eta, e = C eps (Def. 1), in words."""
     numbers, start = question.numbers, [float(value) for value in at.values()]
-    escape = gradient_flow(numbers, start, _LONGEST_TIME, recovery=eta, samples=2)
+    encoding = question.model.encoding
+    escape = gradient_flow(numbers, start, _LONGEST_TIME, recovery=eta, encoding=encoding, samples=2)
     horizon = min(float(escape.t[-1]), _SHOWN_TIME) if escape.recovery_time is None else 2.5 * escape.recovery_time
     flow = gradient_flow(numbers, start, horizon or 1.0, samples=400)
     where = ", ".join(f"{s} = {v}" for s, v in at.items())
@@ -68,7 +69,7 @@ def _recovery(escape: Flow) -> str:
 def _rows(escape: Flow, flow: Flow, where: str, eta: float) -> tuple[tuple[Cell, ...], ...]:
     end = ", ".join(f"{s} = {v:.6g}" for s, v in zip(flow.statistics, flow.states[-1], strict=True))
     steps = "" if escape.recovery_time is None else ": n = d t / gamma steps at a small rate gamma"
-    size = "|m|" if len(flow.statistics) == 1 else "|(m, eps)|"
+    size = "|m|" if len(flow.statistics) == 1 else "|(e, m)|"
     rows: tuple[tuple[Cell, ...], ...] = (
         ("start", where),
         (f"weak recovery, {size} >= {eta:g}", f"{_recovery(escape)}{steps}"),

@@ -28,7 +28,7 @@ from sie_sym.numerical_loss import loss_function
 Variance: TypeAlias = sp.Expr | float | Callable[..., Any] | GradientNoise
 """V(m, eps) as a formula, a number, a callable, or a `GradientNoise`."""
 Recovery: TypeAlias = float | tuple[str | sp.Symbol, float]
-"""The threshold of |s|, or a pair (statistic, threshold of its modulus)."""
+"""The threshold of |(e, m)|, or a pair (statistic, threshold of its modulus)."""
 
 _INSIDE = 1 - 1e-13
 _POINTS = 1 << 14

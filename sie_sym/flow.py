@@ -26,7 +26,7 @@ from sie_sym.lsoda import FIXED_POINT, LOOK_EVERY, MOST_STEPS, RECOVERY, TIME, s
 from sie_sym.numeric import FloatArray
 from sie_sym.rest import Rest
 
-_TOGETHER = 1 << 12
+_TOGETHER = 1 << 13
 """How many statistics share their steps: their stages stay in the cache."""
 
 

@@ -261,6 +261,7 @@ def _run_flow(problem: Problem, task: Task, settings: dict[str, Any]) -> Row:
         rate=rate,
         variance=noise,
         recovery=settings.get("recovery"),
+        encoding=problem.model.encoding,
         samples=settings.get("samples", 2),
     )
     columns = {str(s): flow.states[:, i] for i, s in enumerate(flow.statistics)}
