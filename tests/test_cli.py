@@ -289,6 +289,15 @@ def test_flow_ends_at_weak_recovery() -> None:
     assert answer(*arguments)["ended"] == "fixed point"
 
 
+def test_weak_recovery_is_that_of_the_positional_means() -> None:
+    # g = 1, phi = z1 + z2, C = (3, 4): R = 3 - 14 eps + 49 eps^2, |(e, m)| = 5 eps, so eps = 1/10 at the threshold 1/2;
+    # t = int_0^(1/10) d eps / ((1 - eps^2)(14 - 98 eps)) by quadrature
+    arguments = ("--model", "z1 + z2", "-g", "1", "--encoding", "3,4", "--start", "m=0,eps=0", "--time", "1")
+    found = answer("flow", *arguments, "--recovery", "0.5")
+    assert found["recovery_time"] == pytest.approx(0.01233972932598694, rel=1e-8)
+    assert found["eps"][-1] == pytest.approx(0.1, rel=1e-8)
+
+
 def test_a_learning_rate_slows_the_flow() -> None:
     arguments = ("flow", *PAIR, *LINEAR, "--start", "m=.01", "--time", "0.3")
     slow = answer(*arguments, "--rate", "0.01")
