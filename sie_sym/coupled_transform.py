@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from sie_sym.enclosure import all_zero
-from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices
+from sie_sym.hermite import MultiIndex, Tensor, contract, multi_indices
 from sie_sym.integral import Integral
 from sie_sym.smoothed import Smoothed
 from sie_sym.transform import LeafTransform, Point, Transform, require_budget
@@ -74,10 +74,6 @@ class CoupledTransform(LeafTransform, EntrywiseTransform):
         return values
 
     def _directional(self, direction: Point, k: int) -> sp.Expr:
-        """<C_k, v^{(x) k}> = sum_alpha k!/alpha! C_alpha v^alpha."""
+        """<C_k, v^{(x) k}> from the entries on the tokens of v."""
         v = {l: direction[l] for l in self.labels if direction.get(l, 0) != 0}
-        terms = (
-            math.factorial(k) // factorial(alpha) * self.coefficient(alpha) * sp.Mul(*(v[l] ** n for l, n in alpha))
-            for alpha in multi_indices(v, k)
-        )
-        return sp.expand(sp.Add(*terms))
+        return contract({alpha: self.coefficient(alpha) for alpha in multi_indices(v, k)}, v)

@@ -46,6 +46,24 @@ def factorial(alpha: MultiIndex) -> int:
     return math.prod(math.factorial(n) for _, n in alpha)
 
 
+def multinomial(alpha: MultiIndex) -> int:
+    """|alpha|!/alpha!, the entries of a symmetric tensor that are its entry at alpha.
+
+    >>> multinomial(((1, 2), (2, 1)))
+    3
+    """
+    return math.factorial(order(alpha)) // factorial(alpha)
+
+
+def monomial(point: Mapping[int, sp.Expr], alpha: MultiIndex) -> sp.Expr:
+    """v^alpha = prod_l v_l^{alpha_l}, v by its coordinates.
+
+    >>> monomial({1: sp.Symbol("x"), 4: sp.Integer(3)}, ((1, 2), (4, 1)))
+    3*x**2
+    """
+    return sp.Mul(*(point[l] ** n for l, n in alpha))
+
+
 def multiply(alpha: MultiIndex, beta: MultiIndex) -> MultiIndex:
     """alpha + beta, the exponents of the product of two monomials.
 
@@ -75,3 +93,16 @@ def inner_product(left: Mapping[MultiIndex, sp.Expr], right: Mapping[MultiIndex,
     """
     shared = left.keys() & right.keys()
     return sp.Add(*(left[alpha] * right[alpha] / factorial(alpha) for alpha in shared))
+
+
+def contract(tensor: Mapping[MultiIndex, sp.Expr], direction: Mapping[int, sp.Expr]) -> sp.Expr:
+    """<T, v^{(x) k}> = sum_alpha k!/alpha! T_alpha v^alpha at v given by its non-zero coordinates.
+
+    >>> contract({((1, 1), (2, 1)): sp.Integer(1)}, {1: sp.Integer(3), 2: sp.Integer(5)})
+    30
+    """
+    terms = []
+    for alpha, value in tensor.items():
+        if direction.keys() >= {l for l, _ in alpha}:
+            terms.append(multinomial(alpha) * value * monomial(direction, alpha))
+    return sp.expand(sp.Add(*terms))

@@ -20,13 +20,12 @@ from sie_sym.eigenvalues import eigenvectors
 from sie_sym.enclosure import all_true, decide_sign, decide_zero, enclose
 from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
-from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, multiply, order
+from sie_sym.hermite import MultiIndex, Tensor, contract, monomial, multi_indices, multinomial, multiply, order
 from sie_sym.linear_forms import Direction
 from sie_sym.symmetric_tensor import (
     Rows,
     blocks,
     commensurable,
-    contract,
     index_rows,
     tensor_order,
     tokens_of_tensor,
@@ -219,7 +218,7 @@ def _rebuilt(pairs: list[tuple[sp.Expr, Direction]], labels: list[int], k: int) 
         for weight, vector in pairs:
             entries = dict(vector)
             if entries.keys() >= {l for l, _ in alpha}:
-                terms.append(weight * sp.Mul(*(entries[l] ** n for l, n in alpha)))
+                terms.append(weight * monomial(entries, alpha))
         total[alpha] = sp.Add(*terms)
     return total
 
@@ -240,10 +239,7 @@ def _float_trial(
     size = max(abs(value) for value in values.values())
     for vector in np.linalg.eigh(matrix)[1].T:
         entries = dict(zip(labels, vector.tolist(), strict=True))
-        weight = sum(
-            math.factorial(k) // factorial(a) * value * math.prod(entries[l] ** n for l, n in a)
-            for a, value in values.items()
-        )
+        weight = sum(multinomial(a) * value * math.prod(entries[l] ** n for l, n in a) for a, value in values.items())
         # What is left of a null vector: the error says what this drops.
         if abs(weight) > 1e-12 * size:
             kept.append((weight, entries))

@@ -20,7 +20,7 @@ from sie_sym.enclosure import decide_sign, enclose
 from sie_sym.errors import NoClosedForm, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import token, token_index
-from sie_sym.hermite import MultiIndex, Tensor, factorial
+from sie_sym.hermite import MultiIndex, Tensor, factorial, multinomial
 from sie_sym.linear_forms import Direction, affine_form, direction_of, dot
 from sie_sym.odeco import block_is_odeco, odeco_decomposition
 from sie_sym.sphere_maximum import Form, largest_found, sphere_maximum
@@ -62,9 +62,7 @@ def _block_norm(block: Tensor) -> CertifiedValue:
     if len(block) == 1:
         ((alpha, value),) = block.items()
         size = sp.Mul(*(sp.Rational(n, k) ** sp.Rational(n, 2) for _, n in alpha))
-        return CertifiedValue.exact(
-            sp.Abs(value) * sp.Integer(math.factorial(k) // factorial(alpha)) * size, "monomial"
-        )
+        return CertifiedValue.exact(sp.Abs(value) * sp.Integer(multinomial(alpha)) * size, "monomial")
     scaled = commensurable(block)
     if scaled is not None:
         factor, ratios = scaled
@@ -100,7 +98,7 @@ def _connected_norm(block: Tensor, k: int) -> CertifiedValue:
 
 def _form(block: Tensor, k: int) -> Form:
     with working_precision(_BITS):
-        weights = {a: enclose(v) * (math.factorial(k) // factorial(a)) for a, v in block.items()}
+        weights = {a: enclose(v) * multinomial(a) for a, v in block.items()}
     return Form.of(weights, tokens_of_tensor(block))
 
 

@@ -10,8 +10,6 @@ with the entries T_b of `hermite.Tensor`.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Mapping
 
 import flint
 import sympy as sp
@@ -19,25 +17,11 @@ import sympy as sp
 from sie_sym.components import connected_components
 from sie_sym.enclosure import decide_zero
 from sie_sym.errors import SieSymError
-from sie_sym.hermite import MultiIndex, Tensor, factorial, order
+from sie_sym.hermite import MultiIndex, Tensor, contract, multinomial, order
 from sie_sym.linear_forms import ratio
 
 Rows = dict[int, list[tuple[MultiIndex, MultiIndex]]]
 """For each r the pairs (I, I + e_r) with a non-zero entry."""
-
-
-def contract(tensor: Tensor, direction: Mapping[int, sp.Expr]) -> sp.Expr:
-    """<T, v^{(x) k}> at v given by its non-zero coordinates.
-
-    >>> contract({((1, 1), (2, 1)): sp.Integer(1)}, {1: sp.Integer(3), 2: sp.Integer(5)})
-    30
-    """
-    terms = []
-    for alpha, value in tensor.items():
-        if direction.keys() >= {l for l, _ in alpha}:
-            weight = math.factorial(order(alpha)) // factorial(alpha)
-            terms.append(weight * value * sp.Mul(*(direction[l] ** n for l, n in alpha)))
-    return sp.expand(sp.Add(*terms))
 
 
 def contract_all_ones(tensor: Tensor) -> sp.Expr:
@@ -125,7 +109,7 @@ def gram(block: Tensor) -> Tensor:
             columns.setdefault(rest, []).append((r, block[alpha]))
     entries: dict[MultiIndex, list[sp.Expr]] = {}
     for rest, column in columns.items():
-        weight = math.factorial(order(rest)) // factorial(rest)
+        weight = multinomial(rest)
         for (i, x), (j, y) in itertools.combinations_with_replacement(sorted(column, key=lambda item: item[0]), 2):
             entries.setdefault(((i, 2),) if i == j else ((i, 1), (j, 1)), []).append(weight * x * y)
     return {alpha: sp.expand(sp.Add(*values)) for alpha, values in entries.items()}

@@ -17,7 +17,7 @@ import sympy as sp
 from sie_sym.enclosure import all_zero, decide_zero
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.functions import token
-from sie_sym.hermite import MultiIndex, Tensor, factorial, multi_indices, order
+from sie_sym.hermite import MultiIndex, Tensor, factorial, monomial, multi_indices, order
 from sie_sym.integral import Integral
 from sie_sym.linear_forms import Direction
 from sie_sym.polynomial import Polynomial
@@ -151,15 +151,9 @@ class PolynomialTransform(LeafTransform):
     def along(self, direction: Point, k: int) -> list[sp.Expr]:
         """k! times the homogeneous parts at v."""
         v = {l: direction.get(l, sp.Integer(0)) for l in self.profile.labels}
-        return [
-            math.factorial(j)
-            * sp.expand(
-                sp.Add(
-                    *(c * sp.Mul(*(v[l] ** n for l, n in alpha)) for alpha, c in self.profile.homogeneous(j).items())
-                )
-            )
-            for j in range(k + 1)
-        ]
+        parts = (self.profile.homogeneous(j).items() for j in range(k + 1))
+        values = (sp.Add(*(c * monomial(v, alpha) for alpha, c in part)) for part in parts)
+        return [math.factorial(j) * sp.expand(value) for j, value in enumerate(values)]
 
 
 @dataclass(frozen=True)
@@ -222,7 +216,7 @@ class RidgeTransform(LeafTransform):
 
 def _power(c: sp.Expr, slopes: Point, alpha: MultiIndex) -> sp.Expr:
     """c a^alpha."""
-    value = c * sp.Mul(*(slopes[l] ** n for l, n in alpha))
+    value = c * monomial(slopes, alpha)
     return value if value.is_Rational else sp.expand(value)
 
 

@@ -20,7 +20,7 @@ import sympy as sp
 
 from sie_sym.composite_transform import CompositeTransform
 from sie_sym.coupled_transform import EntrywiseTransform
-from sie_sym.hermite import MultiIndex, Tensor, factorial, order
+from sie_sym.hermite import MultiIndex, Tensor, factorial, monomial, order
 from sie_sym.smoothed import Smoothed
 from sie_sym.transform import Point, PolynomialTransform, RidgeTransform, Transform
 
@@ -51,7 +51,7 @@ class WeightedRidgeTransform(CompositeTransform, EntrywiseTransform):
         for delta, c in itertools.chain(*(self.weight.derivatives(k).items() for k in range(degree + 1))):
             for gamma in _below(delta):
                 if slopes.keys() >= {l for l, _ in gamma}:
-                    value = c * sp.Mul(*(slopes[l] ** n for l, n in gamma)) / factorial(gamma)
+                    value = c * monomial(slopes, gamma) / factorial(gamma)
                     gathered[order(gamma)].setdefault(_minus(delta, gamma), []).append(value)
         return tuple({beta: sp.expand(sp.Add(*terms)) for beta, terms in entries.items()} for entries in gathered)
 
@@ -75,7 +75,7 @@ class WeightedRidgeTransform(CompositeTransform, EntrywiseTransform):
             rest = _minus(alpha, beta)
             if beta in entries and slopes.keys() >= {l for l, _ in rest}:
                 ways = factorial(alpha) // (factorial(beta) * factorial(rest))
-                along = sp.Mul(*(slopes[l] ** n for l, n in rest))
+                along = monomial(slopes, rest)
                 terms.append(ways * entries[beta] * along * series[k + order(rest)])
         return sp.expand(sp.Add(*terms))
 
