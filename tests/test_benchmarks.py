@@ -24,6 +24,10 @@ QUICK = [name for name in NAMES if name != "memory"]
 # What a peer may deviate: rules of 17 nodes by the errors of the page quadrature_g1, loose tolerances by what they are.
 COARSE = {"Gauss-Hermite": (1e-5, 0.02), "default rtol": (1e-5, 1e-2), "chaospy, Gauss": (1e-8, 1e-2)}
 
+# The boundaries of a phase diagram are worse: where the positional minimum begins at a = 0.76, rules of 17, 25, 33 and
+# 41 nodes miss our value by 0.098, 0.016, 0.010 and 0.004.
+DIAGRAM = (1e-2, 0.1)
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
@@ -37,7 +41,7 @@ def test_everybody_gives_the_same_answers(name: str) -> None:
         assert row.our_error is None or row.our_error < 1e-8, row
         coarse = next((bounds for words, bounds in COARSE.items() if words in row.peer), None)
         if row.their_error is not None:
-            low, high = coarse or (0, 1e-8)
+            low, high = DIAGRAM if "phase diagram" in row.task else coarse or (0, 1e-8)
             assert low <= row.their_error <= high, row
     for growth in section.growths:
         assert len(growth.sizes) == len(growth.seconds) >= 2
