@@ -14,7 +14,7 @@ from zlib import crc32
 
 import sympy as sp
 
-from sie_sym.functions import He, Phi, RealFunction, gelu, relu, sigmoid, softplus
+from sie_sym.functions import He, Phi, RealFunction, gelu, relu, sigmoid, softmax, softplus
 
 Signs = frozenset[int]
 Ranges = Mapping[sp.Symbol, range]
@@ -23,7 +23,7 @@ ANY: Signs = frozenset({-1, 0, 1})
 POSITIVE: Signs = frozenset({1})
 NONNEGATIVE: Signs = frozenset({0, 1})
 _ODD_INCREASING = (sp.sinh, sp.tanh, sp.erf, sp.sign, gelu)
-_EVERYWHERE_POSITIVE = (sp.exp, sp.cosh, sigmoid, Phi, softplus)
+_EVERYWHERE_POSITIVE = (sp.exp, sp.cosh, sigmoid, softmax, Phi, softplus)
 
 
 def constant_value(constant: sp.Expr) -> sp.Expr | None:

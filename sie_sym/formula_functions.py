@@ -21,12 +21,14 @@ from sie_sym.formula import (
     joined,
     shown,
 )
-from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softplus, token_index
+from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token_index
 
 MAX_HERMITE = 200
 """k of He(k, x)."""
 MAX_EXTREMA = 32
 """Uses of min and max."""
+MAX_SCORES = 32
+"""n of softmax(k, x1, .., xn)."""
 
 _ELEMENTARY: dict[str, Callable[..., sp.Expr]] = {
     "exp": sp.exp, "sin": sp.sin, "cos": sp.cos, "tan": sp.tan, "sinh": sp.sinh, "cosh": sp.cosh,
@@ -35,8 +37,10 @@ _ELEMENTARY: dict[str, Callable[..., sp.Expr]] = {
 }  # fmt: skip
 _SIGN_DEPENDENT = {"log", "abs", "sign", "step", "relu"}
 _GROWS_WITH_ARGUMENT = {"log", "abs", "relu", "gelu", "softplus"}
-FUNCTIONS = frozenset({*_ELEMENTARY, "He", "he", "sqrt", "min", "max", "sum", "prod"})
+FUNCTIONS = frozenset({*_ELEMENTARY, "He", "he", "softmax", "sqrt", "min", "max", "sum", "prod"})
 """Every function name of the grammar."""
+_ARGUMENTS = {"min": (2, 8), "max": (2, 8), "He": (2, 2), "he": (2, 2), "softmax": (3, 1 + MAX_SCORES)}
+_SOFTMAX = "softmax(k, x1, .., xn), its k-th entry"
 _FOREIGN = {
     "Heaviside": "step", "theta": "step", "ln": "log", "Abs": "abs", "Max": "max", "Min": "min", "Sum": "sum",
     "Hermite": "He", "hermite": "He", "product": "prod", "Product": "prod", "ReLU": "relu",
@@ -63,15 +67,17 @@ class FormulaBuilder(Builder):
         """A function of the grammar; sum and prod are built by `structured`."""
         if name not in FUNCTIONS or name in ("sum", "prod"):
             self.unknown_function(name, position)
-        low, high = {"min": (2, 8), "max": (2, 8), "He": (2, 2), "he": (2, 2)}.get(name, (1, 1))
+        low, high = _ARGUMENTS.get(name, (1, 1))
         if not low <= len(arguments) <= high:
-            usage = {"He": "He(k, x)", "he": "he(k, x)", "min": "min(x, y)", "max": "max(x, y)"}
+            usage = {"He": "He(k, x)", "he": "he(k, x)", "min": "min(x, y)", "max": "max(x, y)", "softmax": _SOFTMAX}
             wanted = f"{low}" if low == high else f"{low} to {high}"
             what = f"{name} takes {wanted} argument(s), not {len(arguments)}"
             self.fail(what, f"write {usage.get(name, f'{name}(x)')}", position)
         if name in ("He", "he"):
             order, argument = arguments
             return self._hermite(name, order, argument, position)
+        if name == "softmax":
+            return self._softmax(arguments[0], arguments[1:], position)
         if name == "sqrt":
             return self.power(arguments[0], Value(sp.Rational(1, 2)), position)
         if name in ("min", "max"):
@@ -115,6 +121,18 @@ class FormulaBuilder(Builder):
             composition=x.composition + 1,
             constant=x.constant and k.constant,
         )
+        return self.bounded(value, position)
+
+    def _softmax(self, k: Value, scores: Sequence[Value], position: int) -> Value:
+        """exp(x_k) / sum_j exp(x_j), bounded by 1."""
+        if not (k.expr.is_Integer and 1 <= k.expr <= len(scores)):
+            what = f"the entry {shown(k.expr)} of softmax is not an integer from 1 to {len(scores)}"
+            self.fail(what, f"write {_SOFTMAX}, e.g. softmax(1, z1, z2)", position)
+        for score in scores:
+            self._check_argument("softmax", score, position)
+        value = joined(softmax(k.expr, *(score.expr for score in scores)), scores, max)
+        explicit, structured = min(value.explicit, 1), 0 if value.explicit else min(value.structured, 1)
+        value = replace(value, explicit=explicit, structured=structured, composition=value.composition + 1)
         return self.bounded(value, position)
 
     def _extremum(self, name: str, arguments: Sequence[Value], position: int) -> Value:

@@ -257,6 +257,10 @@ class softmax(RealFunction):
             return sigmoid(sp.factor_terms(scores[int(k) - 1] - scores[2 - int(k)]))
         return None
 
+    def _definition(self) -> sp.Expr:
+        k, *scores = self.args
+        return 1 / sp.Add(*(sp.exp(x - scores[int(k) - 1]) for x in scores))
+
     def fdiff(self, argindex: int = 1) -> sp.Expr:
         """S_k (delta_kj - S_j)."""
         k, *scores = self.args

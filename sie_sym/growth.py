@@ -155,7 +155,10 @@ class GrowthReader:
         if exponent < 0:
             least = self.lower_bound(base)
             if least is None or not least > 0:
-                raise NoClosedForm(f"no positive lower bound of {base} is known: the growth of its inverse needs one")
+                raise NoClosedForm(
+                    f"no positive lower bound of {base} is known, which the growth of its inverse needs: "
+                    "divide by what stays away from 0, or write softmax(k, x1, .., xn) if that is meant"
+                )
             return _number((least.lower() ** evaluate(exponent, {}).real).upper())
         bound = self.growth(base)
         if not exponent.is_Integer:

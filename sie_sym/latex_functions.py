@@ -13,6 +13,9 @@ from sie_sym.formula import Value
 from sie_sym.latex_lexemes import CLOSING, Lexeme
 from sie_sym.latex_names import LENGTH, NameReader
 
+_SUBSCRIPTED = {"He": "_2(z_1)", "he": "_2(z_1)", "softmax": "_1(z_1, z_2)"}
+"""The functions of an order or an entry, with an example."""
+
 
 class FunctionReader(NameReader):
     """The rules of the grammar that open something and close it again."""
@@ -88,7 +91,7 @@ class FunctionReader(NameReader):
         exponent: tuple[Value, int] | None = None
         while self.head.kind in ("_", "^"):
             script = self.take()
-            if script.kind == "_" and name in ("He", "he") and order is None:
+            if script.kind == "_" and name in _SUBSCRIPTED and order is None:
                 order = self.script()
             elif script.kind == "^" and exponent is None:
                 exponent = self.script(), script.position
@@ -97,8 +100,9 @@ class FunctionReader(NameReader):
         if exponent and not (exponent[0].expr.is_Integer and exponent[0].expr > 0):
             remedy = "write 1/f(x), or the inverse function by name"
             self.builder.fail(f"{name}^n with n not a positive integer", remedy, exponent[1])
-        if name in ("He", "he") and order is None:
-            self.builder.fail(f"{name} without its order", rf"write \mathrm{{{name}}}_2(z_1)", head.position)
+        if name in _SUBSCRIPTED and order is None:
+            remedy = rf"write \mathrm{{{name}}}{_SUBSCRIPTED[name]}"
+            self.builder.fail(f"{name} without its {'entry' if name == 'softmax' else 'order'}", remedy, head.position)
         value = self.builder.call(name, [*([order] if order else []), *self.arguments(name)], head.position)
         return self.builder.power(value, *exponent) if exponent else value
 

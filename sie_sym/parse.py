@@ -272,9 +272,10 @@ def parse_formula(text: str, *, variables: Literal["tokens", "u"] = "tokens") ->
     r"""The expression (or matrix; a list is a column) that a formula text means, never more than it says.
 
     With `variables="tokens"` the variables are z1, z2, ...; with "u" it is the single u of an activation.
-    Functions: He(k, x), he(k, x) = He(k, x)/sqrt(k!), exp, log, sin, cos, tan, sinh, cosh, tanh, sqrt, abs,
-    sign, step, relu, erf, Phi, sigmoid, softplus, gelu, min, max, and sum(l, 1, 10, ..), prod(l, 2, 30, ..),
-    which stay unevaluated (`sympy.Sum`, `sympy.Product`) over an integer index l with the tokens `TOKENS[l]`.
+    Functions: He(k, x), he(k, x) = He(k, x)/sqrt(k!), softmax(k, x1, .., xn) = exp(x_k)/sum_j exp(x_j), exp, log,
+    sin, cos, tan, sinh, cosh, tanh, sqrt, abs, sign, step, relu, erf, Phi, sigmoid, softplus, gelu, min, max, and
+    sum(l, 1, 10, ..), prod(l, 2, 30, ..), which stay unevaluated (`sympy.Sum`, `sympy.Product`) over an integer index
+    l with the tokens `TOKENS[l]`.
 
     Raises `FormulaError` for text outside the grammar or beyond its budgets, and `DomainError` for a function
     whose argument could not be shown to stay in its domain (log, roots, reciprocals, tan).

@@ -4,7 +4,8 @@ Lemma.  Let D = sum_j c_j exp(x_j) with c_j > 0.  D is positive, and for every k
 D^{-n} = (c_k exp(x_k))^{-n} softmax_k(x_1 + log c_1, ..., x_N + log c_N)^n.
 Proof: c_j exp(x_j) = exp(x_j + log c_j), and softmax_k = c_k exp(x_k) / D by definition.
 
-So exp(n x_k) D^{-n} is bounded by c_k^{-n}, although D may come near 0.
+So exp(n x_k) D^{-n} is bounded by c_k^{-n}, although D may come near 0.  And where all x_j are affine in the tokens,
+D^{-n} is exp(-n x_k) times a bounded function for any k, of which all Gaussian moments are finite.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TypeAlias
 import sympy as sp
 
 from sie_sym.functions import softmax
-from sie_sym.linear_forms import has_tokens, written_out
+from sie_sym.linear_forms import affine_form, has_tokens, written_out
 
 _MOST_SCORES = 32
 _MOST_CHOICES = 256
@@ -26,12 +27,15 @@ _Terms: TypeAlias = dict[sp.Expr, sp.Rational]
 def softmax_form(expression: sp.Expr) -> sp.Expr:
     """The same function, every product of exponentials and such D^{-n} written as softmax, sigmoid if D has two terms.
 
-    Only where the exponentials cancel; a D of three or more terms with a constant one, bounded as it is, stays.
+    Only where the exponentials cancel or their exponents are affine in the tokens; a D of three or more terms with a
+    constant one, bounded as it is, stays.
 
     >>> from sie_sym.functions import token
     >>> x, y = token(1) ** 2, token(1) * token(2)
     >>> softmax_form(sp.exp(x) / (sp.exp(x) + sp.exp(y))), softmax_form(1 / (1 + sp.exp(y - x)))
     (sigmoid(z1*(z1 - z2)), sigmoid(z1*(z1 - z2)))
+    >>> softmax_form(sp.exp(token(3)) / (sp.exp(token(1)) + sp.exp(token(2))))
+    exp(-z1 + z3)*sigmoid(z1 - z2)
     """
     if not expression.has(sp.exp):
         return expression
@@ -50,8 +54,13 @@ def _product(expression: sp.Expr) -> sp.Expr:
     others = [f for f in factors if f not in sums and not isinstance(f, sp.exp)]
     exponent = sp.Add(*(f.args[0] for f in factors if isinstance(f, sp.exp)))
     for scores in itertools.product(*sums.values()):
-        if sp.expand(exponent + sp.Add(*(f.exp * x for f, x in zip(sums, scores, strict=True)))) == 0:
+        rest = sp.expand(exponent + sp.Add(*(f.exp * x for f, x in zip(sums, scores, strict=True))))
+        if rest == 0:
             return sp.Mul(*others, *(_entry(f, sums[f], x) for f, x in zip(sums, scores, strict=True)))
+    if all(affine_form(x) is not None for x in (exponent, *itertools.chain(*sums.values()))):
+        scores = tuple(sp.Integer(0) if sp.Integer(0) in terms else next(iter(terms)) for terms in sums.values())
+        rest = exponent + sp.Add(*(f.exp * x for f, x in zip(sums, scores, strict=True)))
+        return sp.Mul(*others, sp.exp(rest), *(_entry(f, sums[f], x) for f, x in zip(sums, scores, strict=True)))
     return expression
 
 

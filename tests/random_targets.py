@@ -70,6 +70,7 @@ class RandomTarget:
             (0.78, f"1/(1+({inner})^2)"),
             (0.80, f"abs({inner})^(1/3)"),
             (0.83, f"{self.random.choice(('min', 'max'))}({inner}, {other})"),
+            (0.86, f"softmax(2, {inner}, {other}, z1)"),
             (0.93, self.structured(depth) if len(self.indices) < 2 else f"tanh({inner})"),
             (1.0, f"({inner})"),
         )

@@ -26,6 +26,7 @@ ROOT2 = sp.sqrt(2)
         # He_3(x) = x^3 - 3x; He_k(x) = 2^(-k/2) H_k(x / sqrt 2), so He_200(sqrt 2) = 2^(-100) H_200(1)
         (He(3, ROOT2), -math.sqrt(2)),
         (He(200, ROOT2), mpmath.hermite(200, 1) / mpmath.mpf(2) ** 100),
+        (softmax(3, 1, 2, 3), 1 / (1 + mpmath.exp(-1) + mpmath.exp(-2))),
         (He(2, 1), 0),
         (1 + relu(3) * He(2, 2), 10),
     ],
@@ -36,7 +37,7 @@ def test_constants_evaluate(constant: sp.Expr, value: float) -> None:
     assert mpmath.mpf(str(evaluated)) == pytest.approx(mpmath.mpf(value), rel=1e-13)
 
 
-@pytest.mark.parametrize("expression", [relu(token(1)), He(2, token(1)), Phi(token(1) + 1), softmax(1, 1, 2, 3)])
+@pytest.mark.parametrize("expression", [relu(token(1)), He(2, token(1)), Phi(token(1) + 1), softmax(1, 1, 2, token(3))])
 def test_what_does_not_evaluate_stays(expression: sp.Expr) -> None:
     assert expression.evalf(15).func is expression.func
 

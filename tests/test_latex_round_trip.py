@@ -204,7 +204,7 @@ REJECTED = {
     r"z_1 > 0": (4, "expected the end, found >"),
     r"\sum_{l \in [L]} z_l": (8, r"unknown command \\in"),
     r"\sum_{l=1}^{d} z_l": (6, "upper bound d is not an integer"),
-    r"\mathrm{softmax}(z_1)": (0, "could be a function or a product"),
+    r"\mathrm{argmax}(z_1)": (0, "could be a function or a product"),
     r"\begin{aligned} z_1 & 2 \end{aligned} z_2": (0, "unknown environment aligned"),
     r"\begin{cases} z_1 \end{cases}": (0, "unknown environment cases"),
     r"a = b = z_1": (2, "expected the end, found ="),

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from sie_sym.domain import nonzero_almost_everywhere, signs
 from sie_sym.errors import DomainError, FormulaError, SieSymError
-from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softplus, token
+from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token
 from sie_sym.parse import parse_formula, parse_number
 from sie_sym.target import Target
 
@@ -65,6 +65,8 @@ MEANINGS = {
     "relu(z1) + erf(z1) + Phi(z1) + sigmoid(z1)": relu(Z1) + sp.erf(Z1) + Phi(Z1) + sigmoid(Z1),
     "softplus(z1) + gelu(z1)": softplus(Z1) + gelu(Z1),
     "min(z1, z2) + max(z1, z2, 0)": sp.Min(Z1, Z2) + sp.Max(Z1, Z2, 0),
+    "softmax(3, z1, z2, z1*z3) - softmax(2, z1, z2)": softmax(3, Z1, Z2, Z1 * Z3) - sigmoid(Z2 - Z1),
+    "log(softmax(1, z1, z2, w))": sp.log(softmax(1, Z1, Z2, real("w"))),
     "sign(z1*z2*z3)": sp.sign(Z1 * Z2 * Z3),
     "beta*z1 + gamma + S + N + E + I + Q + lambda_": real("beta") * Z1
     + sum(real(name) for name in ("gamma", "S", "N", "E", "I", "Q", "lambda_")),
@@ -102,6 +104,23 @@ MEANINGS = {
 @pytest.mark.parametrize("text", MEANINGS)
 def test_meaning(text: str) -> None:
     assert parse_formula(text) == MEANINGS[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("softmax(z1)", "softmax takes 3 to 33 argument(s), not 1: write softmax(k, x1, .., xn)"),
+        ("softmax(3, z1, z2)", "the entry 3 of softmax is not an integer from 1 to 2: write softmax(k, x1, .., xn)"),
+        ("softmax(z1, z1, z2)", "the entry z1 of softmax"),
+        ("softmax(1/2, z1, z2)", "the entry 1/2 of softmax"),
+        ("softmax(1, z1, 10^9)", "the argument 1000000000 of softmax exceeds 2000"),
+        ("softmax + z1", "softmax is a function: write softmax(..) with its arguments"),
+    ],
+)
+def test_softmax_takes_an_entry_and_scores(text: str, says: str) -> None:
+    with pytest.raises(FormulaError) as error:
+        parse_formula(text)
+    assert says in str(error.value)
 
 
 def test_matrices() -> None:

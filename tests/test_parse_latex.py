@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sie_sym.errors import DomainError, FormulaError
-from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softplus, token
+from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token
 from sie_sym.parse_latex import counts_tokens, parse_latex
 
 Z1, Z2, Z3, Z12 = token(1), token(2), token(3), token(12)
@@ -28,6 +28,8 @@ MEANINGS = {
     r"\mathrm{He}_4(z_1)": He(4, Z1),
     r"\mathrm{He}_{4}\left(z_{1}\right)": He(4, Z1),
     r"\operatorname{He}_4^2(z_1)": He(4, Z1) ** 2,
+    r"\mathrm{softmax}_{3}\left(z_{1}, z_{2}, z_{3}\right)^{2}": softmax(3, Z1, Z2, Z3) ** 2,
+    r"\operatorname{softmax}_1(z_1, z_2) z_3": sigmoid(Z1 - Z2) * Z3,
     r"\mathrm{He}_2(z_1)^2 z_2": He(2, Z1) ** 2 * Z2,
     r"\mathrm{he}_3(z_1)": He(3, Z1) / sp.sqrt(6),
     r"z_{\star,1}": Z1,
@@ -175,6 +177,8 @@ REFUSED = {
     r"2 \begin{pmatrix} 1 \end{pmatrix}": "expected a factor",
     r"\mathrm{foo}(z_1)": "function or a product",
     r"\mathrm{He}(z_1)": "without its order",
+    r"\mathrm{softmax}(z_1, z_2)": r"softmax without its entry: write \\mathrm{softmax}_1\(z_1, z_2\)",
+    r"\mathrm{softmax}_3(z_1, z_2)": "the entry 3 of softmax is not an integer from 1 to 2",
     r"\mathrm{He}_{201}(z_1)": "from 0 to 200",
     r"\mathrm{He}_{z_1}(z_1)": "from 0 to 200",
     r"\mathrm{}": "empty name",
