@@ -31,11 +31,15 @@ LEDGER = "ledger.tex"
 
 
 def typeset_text(text: str) -> list[nodes.Node]:
-    """A claim's text with its mathematics."""
-    return [
-        nodes.math(piece.text, piece.text) if piece.mathematics else nodes.Text(piece.text)
-        for piece in claim_pieces(text)
-    ]
+    """A text with its mathematics; what stands between backticks is code."""
+    found: list[nodes.Node] = []
+    for number, part in enumerate(text.split("`")):
+        if number % 2:
+            found.append(nodes.literal("", part))
+        else:
+            pieces = claim_pieces(part)
+            found += [nodes.math(p.text, p.text) if p.mathematics else nodes.Text(p.text) for p in pieces]
+    return found
 
 
 def paragraphs(module: ModuleType) -> list[nodes.Node]:
