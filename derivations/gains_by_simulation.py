@@ -1,8 +1,8 @@
 r"""Figs. 3, 7 to 11 and the staircases by SGD: where the published scalings are confirmed, and where not.
 
 Claims (arXiv:2506.02651, Fig. 3, Figs. 7 to 11): SGD of tied and untied networks, by the exact reduced chain at a small
-d, against Prop. 2 integrated from the same start without a fit.  The files `figure_3`, `figure_7`, .. do the same at the
-paper's d and L.  A gain agrees with Prop. 2 if it lies within four standard errors and a tenth of it: weak recovery
+d, against Prop. 2 integrated from the same start without a fit.  The files `figure_3`, `figure_7`, .. do the same at
+the paper's d and L.  A gain agrees with Prop. 2 if it lies within four standard errors and a tenth of it: weak recovery
 from 1/sqrt d to 2/sqrt d is also helped by fluctuations of that size, which Prop. 2 leaves out.
 """
 
