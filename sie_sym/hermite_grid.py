@@ -25,52 +25,80 @@ from sie_sym.quadrature import (
 from sie_sym.random_shifts import has_kinks
 from sie_sym.spectral import Parity, SpectralExpansion, hermite_coefficients
 
-_RUNGS = {1: (160, 320, 640, 1280), 2: (120, 192, 320, 512)}
-"""Nodes a token of the finer of two grids, tried in turn."""
-_RANGE = 10.4
-"""sqrt(density) at 10.4 is 1e-12: so much of a coefficient is cut off, and the shorter range makes the step finer."""
+_RUNGS = {
+    1: ((160, 10.4, math.inf), (320, 10.4, math.inf), (640, 10.4, math.inf), (1280, 10.4, math.inf)),
+    2: (
+        (80, 10.0, 4e-8),
+        (98, 10.3, 4e-7),
+        (128, 10.8, 4e-6),
+        (192, 11.4, 1e-4),
+        (320, 12.0, math.inf),
+        (512, 12.0, math.inf),
+    ),
+}
+"""Nodes a token and range of the finer of two grids, tried in turn, and the roughness up to which they are worth it.
+sqrt(density) at 10 is 1e-11: so much of a bounded function is cut off."""
 KINKED_NODES = {1: 1600, 2: 256}
 """Nodes a token of each of the grids for a function with kinks."""
+_ROUNDING = 8 * float(np.finfo(float).eps)
 _GOAL = 1e-10
 """The error of a coefficient, relative to the norm, that ends the search for a rung."""
 
 
 @dataclass(frozen=True, eq=False)
 class HermiteGrid:
-    r"""A tensor grid of one or two tokens that z -> -z maps to itself, and the weights of the coefficients.
+    r"""The nodes of a tensor grid of one or two tokens in a disk, mapped to itself by z -> -z, and their weights.
 
-    `points` is (L, N), its second half those with z_1 > 0; `weights` are he_k(x) density(x) step of one token, shape
-    (order + 1, n), and `inner` those of k = 0 on the 85% of the range that must carry the norm.
+    The corners outside of the disk have the weight of what lies beyond the range.  `points` is (L, N), its second half
+    those with z_1 > 0; `weights` are he_k(x) density(x) step of one token, shape (order + 1, n); `places` says which
+    point each of the n^L nodes is, `inside` is 0 where it is none; `densities` (N,) are the weights of the points.
     """
 
     points: Array
     weights: Array
-    inner: Array
+    places: NDArray[np.intp]
+    inside: Array
+    densities: Array
 
     def coefficients(self, values: Array) -> Array:
         """E[h he_alpha] of `values` (k, N), shape (k, order + 1, ...).
 
         From the N/2 values at z_1 > 0 alone; then those of the other parity than h are meaningless.
         """
-        rows, factor = self._half(values)
-        first, nodes = factor * self.weights[:, rows], self.weights.shape[1]
+        half, nodes = self._half(values), self.weights.shape[1]
+        first = 2 * self.weights[:, nodes // 2 :] if half else self.weights
         if len(self.points) == 1:
             return values @ first.T
-        return np.asarray(first @ (values.reshape(-1, nodes) @ self.weights.T).reshape(len(values), -1, len(first)))
+        used = slice(len(self.places) // 2 if half else 0, None)
+        # what "clip" makes of the nodes that are no points is multiplied by 0
+        square = values.take(self.places[used] - half * values.shape[1], axis=1, mode="clip")
+        square *= self.inside[used]
+        return np.asarray(first @ (square.reshape(-1, nodes) @ self.weights.T).reshape(len(values), -1, len(first)))
 
-    def norms(self, values: Array) -> tuple[float, float]:
-        """E|h|^2 and its part from the inner range."""
-        rows, factor = self._half(values)
-        weight, inner = factor * self.weights[0, rows], factor * self.inner[rows]
-        square = np.einsum("kn,kn->n", values, values).reshape(len(weight), -1)
-        if len(self.points) == 1:
-            return float(weight @ square[:, 0]), float(inner @ square[:, 0])
-        return float(weight @ square @ self.weights[0]), float(inner @ square @ self.inner)
+    def means(self, values: Array, sign: int = 0) -> tuple[Array, Array]:
+        """E h (k,) and E h h^T (k, k), whose trace is E|h|^2, of an h of parity `sign`."""
+        half = self._half(values)
+        weights = self.densities[half * values.shape[1] :]
+        mean = np.zeros(len(values)) if sign < 0 else (1 + half) * (values @ weights)
+        return mean, (1 + half) * ((values * weights) @ values.T)
 
-    def _half(self, values: Array) -> tuple[slice, float]:
-        """The nodes of the first token that the values are for, and how often they count."""
-        half = 2 * values.shape[1] == self.points.shape[1]
-        return (slice(self.weights.shape[1] // 2, None), 2.0) if half else (slice(None), 1.0)
+    def norms(self, values: Array) -> float:
+        """E|h|^2."""
+        return float(np.trace(self.means(values)[1]))
+
+    def roughness(self, values: Array) -> float:
+        """How much of h sqrt(density), h: (2, N) -> (1, N), has the highest frequency of the grid along an axis."""
+        nodes = self.weights.shape[1]
+        square = (values[0].take(self.places) * self.inside).reshape(nodes, nodes)
+        scale = np.sqrt(self.weights[0])
+        alternating = scale.copy()
+        alternating[::2] *= -1
+        ends = np.abs([alternating @ square, square @ alternating]) * scale
+        return float(ends.max() / math.sqrt(np.vdot(values * self.densities, values)))
+
+    def _half(self, values: Array) -> bool:
+        """Whether the values are those at z_1 > 0 alone."""
+        return bool(2 * values.shape[1] == self.points.shape[1])
 
 
 @functools.lru_cache(maxsize=24)
@@ -78,68 +106,102 @@ def hermite_grid(tokens: int, order: int, half_width: float, step: float) -> Her
     """The grid of one or two tokens, offset by half a step so that no node is its own mirror image."""
     x = uniform_grid(half_width, step, 0.5)
     weights = normalised_hermite(order, x, step * density(x))
-    points = np.array(np.meshgrid(*[x] * tokens, indexing="ij")).reshape(tokens, -1)
-    return HermiteGrid(points, weights, np.where(np.abs(x) <= 0.85 * half_width, weights[0], 0.0))
+    nodes = np.array(np.meshgrid(*[x] * tokens, indexing="ij")).reshape(tokens, -1)
+    inside = np.square(nodes).sum(axis=0) <= half_width**2
+    densities = functools.reduce(np.multiply.outer, [weights[0]] * tokens).ravel()
+    return HermiteGrid(nodes[:, inside], weights, np.cumsum(inside) - 1, inside.astype(float), densities[inside])
 
 
-def smooth_coefficients(function: NumericFunction, tokens: int, order: int) -> SpectralExpansion:
+def smooth_coefficients(
+    function: NumericFunction, tokens: int, order: int, basis: Array | None = None
+) -> SpectralExpansion:
     r"""The coefficients of `hermite_coefficients` for h: (L, N) -> (k, N), quicker where h is smooth and L <= 2.
 
     Two grids of different step and range that agree to 5e-11 of the norm decide, finer and finer ones while that helps;
     h(-z) = h(z) or -h(z) is looked for at all the nodes of one of them, and halves the other.  Where it does not help
     (kinks), and for three tokens and more, the answer is that of `hermite_coefficients`.
 
+    With an orthonormal `basis` (k, j) the part of h across it may be replaced by its mean (`SpectralExpansion.unseen`).
+
     >>> h = smooth_coefficients(lambda z: np.cos(z[:1] + z[1:]), 2, 8)
     >>> abs(h.coefficient((1, 1))[0] + math.exp(-1)) < 1e-11, h.error < 1e-11
     (np.True_, True)
     """
-    last = math.inf
-    for nodes in _RUNGS.get(tokens, ()):
-        found = _by_two_grids(function, tokens, order, nodes)
+    last, before, rough = math.inf, 1, 0.0
+    for nodes, reach, limit in _RUNGS.get(tokens, ()):
+        if rough > limit:
+            continue
+        step = 2 * reach / nodes
+        coarse = hermite_grid(tokens, order, 0.97 * reach, 1.05 * step)
+        values = _values(function, coarse.points)
+        if values is None:
+            break
+        if basis is not None and len(basis) != len(values):
+            basis = None
+        if rough == 0 and limit < math.inf:
+            rough = coarse.roughness(_mixture(len(values)) @ values)
+            if rough > limit:
+                continue
+        found = _by_two_grids(function, values, coarse, hermite_grid(tokens, order, reach, step), basis)
         if found is None:
             break
-        if found.error <= _GOAL * math.sqrt(found.norm2):
+        error = max(found.error * math.sqrt(found.norm2), found.norm2_error)
+        if error <= _GOAL * found.norm2:
             return found
-        if found.error > last / 8:
+        if error > last * (before / nodes) ** 4:
             break  # kinks: more nodes do not pay
-        last = found.error
+        last, before = error, nodes
     function = checked(function, tokens, None, None)
     kinked = KINKED_NODES[tokens] if tokens in KINKED_NODES and has_kinks(function, tokens) else None
     return hermite_coefficients(function, tokens, order, nodes=kinked, parity=parity_of(function, tokens))
 
 
-def _by_two_grids(function: NumericFunction, tokens: int, order: int, nodes: int) -> SpectralExpansion | None:
-    """The coefficients on a grid, their errors from a coarser one; None where the function is refused."""
-    step = 2 * _RANGE / nodes
-    coarse, fine = hermite_grid(tokens, order, 0.97 * _RANGE, 1.05 * step), hermite_grid(tokens, order, _RANGE, step)
-    values = _values(function, coarse.points)
-    if values is None:
-        return None
+def _by_two_grids(
+    function: NumericFunction, values: Array, coarse: HermiteGrid, fine: HermiteGrid, basis: Array | None
+) -> SpectralExpansion | None:
+    """The coefficients on a grid, their errors from the values on a coarser one; None where the function is refused."""
     # one random combination of the outputs has the parity of all of them, and errors as large as theirs
     mixture = _mixture(len(values))
     mixed = mixture @ values
     # z -> -z reverses the order of the nodes
     middle = values.shape[1] // 2
-    there, back = mixed[:, middle:], mixed[:, middle - 1 :: -1]
+    there, back = mixed[0, middle:], mixed[0, middle - 1 :: -1]
     limit = 1e-14 * float(np.abs(there).max(initial=0.0))
-    sign = next((s for s in (1, -1) if float(np.abs(there - s * back).max()) <= limit), 0)
-    other = coarse.coefficients(there if sign else mixed)
-    other_norm2, _ = coarse.norms(values[:, middle:] if sign else values)
-    values = _values(function, fine.points[:, fine.points.shape[1] // 2 :] if sign else fine.points)
-    if values is None or len(values) != len(mixture[0]):
+    sign = next((s for s in (1, -1) if abs(there[0] - s * back[0]) <= limit >= np.abs(there - s * back).max()), 0)
+    if sign:
+        values, mixed = values[:, middle:], mixed[:, middle:]
+    check = mixture if basis is None else _mixture(basis.shape[1])
+    other = coarse.coefficients(mixed if basis is None else (check @ basis.T) @ values)
+    other_mean, other_gram = coarse.means(values, sign)
+    found = _values(function, fine.points[:, fine.points.shape[1] // 2 :] if sign else fine.points)
+    if found is None or len(found) != len(other_mean):
         return None
-    value = fine.coefficients(values)
-    norm2, inner = fine.norms(values)
-    if norm2 - inner > 1e-3 * norm2:
-        return None
+    mean, gram = fine.means(found, sign)
+    seen = found if basis is None else basis.T @ found
+    tokens, order = len(fine.points), len(fine.weights) - 1
     by_degree, starts, kept = _degrees(tokens, order, sign)
+    value = fine.coefficients(seen)
     value *= kept
-    spread = np.abs((other[0] - np.tensordot(mixture[0], value, axes=1)) * kept).ravel()[by_degree]
+    other *= kept
+    difference = (other.reshape(1, -1) - check @ value.reshape(len(value), -1))[0]
+    spread = np.maximum.reduceat(np.abs(difference).take(by_degree), starts)
+    norm2, unseen = float(np.trace(gram)), 0.0
+    norm2_spread = abs(float(np.trace(other_gram)) - norm2)
+    if basis is not None:
+        along, other_along = (float(np.trace(basis.T @ g @ basis)) for g in (gram, other_gram))
+        norm2_spread = max(norm2_spread, abs(other_along - along))
+        spread[0] = max(spread[0], float(np.abs(mixture @ (mean - other_mean))[0]))
+        across = mean - basis @ (basis.T @ mean)
+        unseen = norm2 - along - float(across @ across)
+        value = basis @ value.reshape(len(value), -1)
+        value[:, 0] = mean
+        value = value.reshape(len(mean), *kept.shape)
     norm = math.sqrt(norm2)
-    rounding = 8 * np.finfo(float).eps * norm
-    errors = 2 * np.maximum.reduceat(spread, starts) + rounding
-    method = f"2 uniform grids of about {nodes} nodes a token"
-    return SpectralExpansion(value, errors, norm2, 2 * abs(other_norm2 - norm2) + rounding * norm, method)
+    rounding = _ROUNDING * norm
+    errors = 2 * spread + rounding
+    norm2_error = 2 * norm2_spread + rounding * norm
+    method = f"2 uniform grids of about {fine.weights.shape[1]} nodes a token"
+    return SpectralExpansion(value, errors, norm2, norm2_error, method, unseen)
 
 
 @functools.lru_cache(maxsize=24)

@@ -25,6 +25,8 @@ from sie_sym.quadrature import Array, NumericFunction
 from sie_sym.spectral import SpectralExpansion, hermite_coefficients, softmax_matrix
 from sie_sym.spectral_loss import SpectralLoss
 
+_ROUNDING = float(np.finfo(float).eps)
+
 
 @dataclass(frozen=True, eq=False)
 class LossFamily:
@@ -59,8 +61,8 @@ class LossFamily:
             self.order,
             norm2,
             # the difference of two floats; 0 is kept for targets of which nothing is cut off
-            max(float(w @ self.tails @ w), float(np.finfo(float).eps) * norm2),
-            np.tensordot(w, self.overlaps, axes=1),
+            max(float(w @ self.tails @ w), _ROUNDING * norm2),
+            (w @ self.overlaps.reshape(len(w), -1)).reshape(self.overlaps.shape[1:]),
             self.model_norm2,
             self.model_tail,
             np.abs(w) @ self.overlap_errors,
@@ -90,7 +92,21 @@ def target_loss(
     >>> float(target_loss(lambda z: np.cos(z[:1]), table).value(0.5, 0.0).round(9))    # (1 + e^-2)/2 - 1.5 e^(-1/2) + 3
     2.657871652
     """
-    return family_of([target], table, nodes=nodes, degrees=[degree]).at([1.0])
+    basis = None if nodes else table.basis
+    e = _expansion(_rotated(target, table.rotation), table, nodes, degree, basis)
+    overlaps, errors = table.overlaps(e.coefficients[None])
+    return SpectralLoss(
+        table.encoding,
+        table.frame,
+        table.order,
+        e.norm2,
+        max(e.tail, _ROUNDING * e.norm2),
+        overlaps[0],
+        table.norm2,
+        table.tail,
+        errors[0] + table.weights * e.errors,
+        e.norm2_error + table.norm_error,
+    )
 
 
 def loss_family(
@@ -127,16 +143,8 @@ def family_of(
     functions = [_rotated(target, table.rotation) for target in targets]
     vectors = np.reshape(np.asarray(constants, dtype=float), (-1, k))
     expansions = [
-        polynomial_coefficients(f, tokens, K, degree)
-        if degree is not None and degree <= HIGHEST_DEGREE
-        else smooth_coefficients(f, tokens, K)
-        if nodes is None
-        else hermite_coefficients(f, tokens, K, nodes=nodes, parity=parity_of(f, tokens))
-        for f, degree in zip(functions, degrees or [None] * n, strict=True)
+        _expansion(f, table, nodes, degree) for f, degree in zip(functions, degrees or [None] * n, strict=True)
     ]
-    outputs = {k, *(len(e.coefficients) for e in expansions)}
-    if len(outputs) > 1:
-        raise DomainError(f"targets and model have {sorted(outputs)} outputs: they must agree")
     constant = np.zeros((len(vectors), k, *[K + 1] * tokens))
     constant.reshape(len(vectors), k, (K + 1) ** tokens)[:, :, 0] = vectors
     parts = [*(e.coefficients[None] for e in expansions), constant]
@@ -146,9 +154,8 @@ def family_of(
     flat = coefficients[:n].reshape(n, -1)
     tails[:n, :n] = gram[:n, :n] - flat @ flat.T
     overlaps, overlap_errors = table.overlaps(coefficients)
-    number_of = np.diff(table.layout.starts, append=len(table.layout.columns))
     for row, expansion in zip(overlap_errors, expansions, strict=False):
-        row += table.sizes * np.sqrt(number_of) * expansion.errors  # Cauchy-Schwarz in each degree
+        row += table.weights * expansion.errors
     return LossFamily(
         table.encoding,
         table.frame,
@@ -163,6 +170,23 @@ def family_of(
     )
 
 
+def _expansion(
+    function: NumericFunction, table: ModelTable, nodes: int | None, degree: int | None, basis: Array | None = None
+) -> SpectralExpansion:
+    """The coefficients of a target in the coordinates of a table; across `basis` it may be replaced by its mean."""
+    tokens, order = len(table.encoding), table.order
+    if degree is not None and degree <= HIGHEST_DEGREE:
+        found = polynomial_coefficients(function, tokens, order, degree)
+    elif nodes is None:
+        found = smooth_coefficients(function, tokens, order, basis)
+    else:
+        found = hermite_coefficients(function, tokens, order, nodes=nodes, parity=parity_of(function, tokens))
+    outputs = len(found.coefficients)
+    if outputs != table.outputs:
+        raise DomainError(f"targets and model have {sorted({outputs, table.outputs})} outputs: they must agree")
+    return found
+
+
 def _rotated(function: NumericFunction, rotation: Array) -> NumericFunction:
     return lambda y: np.reshape(function(rotation @ y), (-1, y.shape[1]))
 
@@ -173,7 +197,7 @@ def _gram(
     """All inner products of the functions and the constant vectors, and the largest error of one."""
     n = len(functions)
     gram = np.zeros((n + len(vectors), n + len(vectors)))
-    means = np.array([e.coefficient((0,) * e.tokens) for e in expansions])
+    means = np.stack([e.coefficients.reshape(len(e.coefficients), -1)[:, 0] for e in expansions])
     gram[:n, n:] = means @ vectors.T
     gram[n:, :n] = gram[:n, n:].T
     gram[n:, n:] = vectors @ vectors.T

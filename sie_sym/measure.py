@@ -27,7 +27,8 @@ from sie_sym.numeric import numeric_function
 from sie_sym.quadrature import DEFAULT_NODES, Array, NumericFunction
 from sie_sym.sampled_coefficients import indices_of_degree, sampled_coefficients
 from sie_sym.scrambled_sobol import SCRAMBLINGS, confidence
-from sie_sym.spectral import SpectralExpansion, hermite_coefficients, shifted_expectation
+from sie_sym.shifted_expectation import shifted_expectation
+from sie_sym.spectral import SpectralExpansion, hermite_coefficients
 from sie_sym.token_orbits import Coordinate, representative
 
 ENCLOSED_BITS = 32

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sie_sym.degree_products import DegreePairs, DegreeProducts
 from sie_sym.errors import DomainError
 from sie_sym.hermite_grid import KINKED_NODES
 from sie_sym.quadrature import (
@@ -41,11 +42,11 @@ class ModelTable:
     r"""C_beta(phi(. + C eps))/sqrt(beta!), |beta| <= `order`, at Chebyshev nodes of the reduced overlaps p in [-1, 1].
 
     The columns of `rotation` (L, L) are the directions along, then across the encoding, those of `frame` (r, rank) the
-    directions of p in eps.  `rows` yields the coefficients node by node, those of one degree in successive columns; the
-    last `checks` rows are differences between two grids of quadrature, or if phi has `kinks` those of each of the grids
-    from their mean.  `norm2` and `tail` are the Chebyshev series of
-    E|phi(Z + e)|^2 and of its part beyond `order`, `norm_error` is their error.  `sizes[k]` is the largest
-    |C_k(phi(. + e))|, `error` estimates the largest error of such a vector relative to the norm of phi.
+    directions of p in eps.  `rows` are the coefficients node by node, kept or computed anew; the last `checks` rows are
+    differences between two grids of quadrature, or if phi has `kinks` those of each of the grids from their mean.
+    `norm2` and `tail` are the Chebyshev series of E|phi(Z + e)|^2 and of its part beyond `order`, `norm_error` is their
+    error.  `sizes[k]` is the largest |C_k(phi(. + e))|, `error` estimates the largest error of such a vector relative
+    to the norm of phi.
     """
 
     encoding: Array
@@ -53,7 +54,7 @@ class ModelTable:
     frame: Array
     order: int
     outputs: int
-    rows: Sequence[Array] | ShiftedCoefficients | MeanCoefficients
+    rows: DegreeProducts | ShiftedCoefficients | MeanCoefficients
     checks: int
     layout: Layout
     norm2: Array
@@ -63,13 +64,28 @@ class ModelTable:
     error: float
     kinks: bool
 
+    @property
+    def basis(self) -> Array | None:
+        """An orthonormal basis (k, j) of what the outputs of phi span but for a constant, if known and j < k."""
+        basis = self.rows.basis if isinstance(self.rows, DegreeProducts) else None
+        return None if basis is None or basis.shape[1] == len(basis) else basis
+
+    @functools.cached_property
+    def weights(self) -> Array:
+        """By how much an error of all coefficients of one degree changes a_k at most (Cauchy-Schwarz)."""
+        return np.asarray(self.sizes * np.sqrt(self.layout.numbers))
+
     def overlaps(self, coefficients: Array) -> tuple[Array, Array]:
         r"""The Chebyshev series of a_k(e) = sum_{|b|=k} C_b(g).C_b(phi(. + e))/b!, shape (n, *nodes, order + 1).
 
         `coefficients`, (n, k, order + 1, ...), are those of n targets, normalised and in the rotated coordinates.  With
         the estimated errors of the a_k that the table and its interpolation make, (n, order + 1).
         """
-        found = self.layout.products(self.layout.row(coefficients), self.rows)
+        found = (
+            self.rows.products(coefficients)
+            if isinstance(self.rows, DegreeProducts)
+            else self.layout.products(self.layout.row(coefficients), self.rows)
+        )
         count = found.shape[1] - self.checks
         series = self.layout.series(found[:, :count], 1, odd=True)
         errors = _errors(found[:, count:], self.kinks)
@@ -92,6 +108,11 @@ class Layout:
     columns: NDArray[np.int64]
     places: NDArray[np.int64]
     starts: NDArray[np.int64]
+
+    @functools.cached_property
+    def numbers(self) -> NDArray[np.int64]:
+        """How many coefficients of all outputs have each degree."""
+        return np.diff(self.starts, append=len(self.columns))
 
     @classmethod
     def of(cls, nodes: tuple[int, ...], even: bool, tokens: int, outputs: int, order: int) -> Layout:
@@ -126,16 +147,24 @@ class Layout:
 
         `odd`: those in the last axis are odd in e for odd k if phi is even; else they are even.
         """
-        rank = len(self.nodes)
-        shape = (self.nodes[0] // 2, *self.nodes[1:]) if self.even else self.nodes
-        values = values.reshape((*values.shape[:lead], *shape, *values.shape[lead + 1 :]))
-        if self.even:
-            sign = np.where(np.arange(self.order + 1) % 2, -1.0, 1.0) if odd else 1.0
-            mirror = np.flip(values, tuple(range(lead, lead + rank))) * sign
-            values = np.concatenate([values, mirror], axis=lead)
+        shape = (*values.shape[:lead], *self.nodes, *values.shape[lead + 1 :])
+        half = self.nodes[0] // 2 if self.even else 0
         for axis, number in enumerate(self.nodes, start=lead):
-            values = np.moveaxis(np.tensordot(_transform(number), values, axes=(1, axis)), 0, axis)
+            transform = _transform(number)
+            if half and axis == lead:  # the other half of the nodes adds the same, or cancels it
+                transform = 2 * transform[:, :half]
+            values = transform @ values.reshape(math.prod(shape[:axis]), transform.shape[1], -1)
+        values = values.reshape(shape)
+        if half:
+            values *= _parity(self.nodes, len(shape) - lead - len(self.nodes), self.order + 1 if odd else 1)
         return values
+
+
+@functools.lru_cache(maxsize=16)
+def _parity(nodes: tuple[int, ...], others: int, last: int) -> Array:
+    """1 where the sum of the places in all axes, `nodes` and others of length 1, then `last`, is even, else 0."""
+    shape = (*nodes, *(1,) * (others - 1), last) if others else nodes
+    return np.asarray((np.indices(shape).sum(axis=0) + 1) % 2, dtype=float)
 
 
 @functools.lru_cache(maxsize=16)
@@ -216,8 +245,9 @@ def _on_nodes(
     else:
         grids = [grid(1.0, 1.0, (0.5,) * tokens)]
         even = grids[0].even
+    pairs = DegreePairs.of(tokens, order)
     probe = np.random.default_rng(3).standard_normal((1, outputs, *[order + 1] * tokens))
-    number, last = 2 * math.ceil(11 + 5 * max(sigma, default=0.0)), math.inf
+    number, last = 2 * math.ceil(7 + 5 * max(sigma, default=0.0)), math.inf
     while True:
         layout = Layout.of((number,) * rank, even, tokens, outputs, order)
         columns, starts = layout.columns, layout.starts
@@ -227,7 +257,7 @@ def _on_nodes(
             shifts[0] = shifts[0][: number // 2]
         each = [one.shifted(shifts, columns) for one in grids]
         found = MeanCoefficients(tuple(each)) if kinks else each[0]
-        rows = list(found) if 8 * found.floats <= MEMORY_LIMIT else found
+        rows = list(found) if 8 * found.floats * pairs.padding <= MEMORY_LIMIT else found
         series = layout.series(layout.products(layout.row(probe), rows), 1, odd=True)
         left = float(remainder(series, rank)[0])
         # the error of a kink jumps from node to node: more of them would interpolate it, and make derivatives worse
@@ -250,17 +280,18 @@ def _on_nodes(
         checks = np.concatenate([a - b for a, b in zip(here[0], there, strict=True)])
         norm_error = 2 * float(np.abs(here[0].norm2 - there.norm2).max())
     worst = float(np.add.reduceat(checks**2, starts, axis=1).max())
-    if isinstance(rows, list):
-        rows[-1] = np.concatenate([rows[-1], checks])
-    else:
-        rows = replace(rows, checks=checks)
+    kept = (
+        DegreeProducts.of([*rows, checks], len(norm2), layout.places, outputs, pairs)
+        if isinstance(rows, list)
+        else replace(rows, checks=checks)
+    )
     return ModelTable(
         C,
         U,
         frame,
         order,
         outputs,
-        rows,
+        kept,
         len(checks),
         layout,
         layout.series(norm2, 0),
@@ -274,11 +305,8 @@ def _on_nodes(
 
 def remainder(series: Array, rank: int) -> Array:
     """The largest of the last two Chebyshev coefficients along any of `rank` axes after the first one, shape (n,)."""
-    largest = np.zeros(len(series))
-    for axis in range(rank):
-        ends = np.moveaxis(series, 1 + axis, 1)[:, -2:]
-        np.maximum(largest, np.abs(ends).reshape(len(series), -1).max(axis=1), out=largest)
-    return largest
+    ends = [np.abs(series.take((-2, -1), axis=1 + axis)).reshape(len(series), -1).max(axis=1) for axis in range(rank)]
+    return np.max(ends, axis=0) if rank else np.zeros(len(series))
 
 
 __all__ = ["Layout", "ModelTable", "ShiftedCoefficients", "model_table"]

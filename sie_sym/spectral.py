@@ -13,14 +13,12 @@ interval.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.evidence import Evidence
@@ -41,16 +39,16 @@ from sie_sym.quadrature import (
 )
 from sie_sym.random_shifts import half_width as confidence
 from sie_sym.random_shifts import has_kinks, random_grids
+from sie_sym.sampled_coefficients import HermiteBasis, indices_up_to
+from sie_sym.scrambled_sobol import SCRAMBLINGS, normal_points
+from sie_sym.scrambled_sobol import confidence as sobol_confidence
 
 Parity = Literal["even", "odd"]
 """The behaviour of a function under z -> -z."""
-_BLOCK = 2**21
+BLOCK = 2**21
 """Function values evaluated at once (16 MB; numpy functions need a few times that for temporaries)."""
-_SCRAMBLINGS = 16
-_SMOOTH = 1e-10
+SMOOTH = 1e-10
 """Grids that differ by less, relative to the norm, saw no kink."""
-_STUDENT = 4.0728
-"""99.9% two-sided quantile of Student's t with 15 degrees of freedom."""
 
 
 def softmax_matrix(z: Array) -> Array:
@@ -85,6 +83,7 @@ class SpectralExpansion:
     `coefficients[i, a_1, ..., a_L]` is C_alpha(h_i)/sqrt(alpha!) = E[h_i(Z) he_alpha(Z)], shape (k, order+1,
     ...), and 0 where |alpha| > order.  `errors[j]` estimates the largest absolute error of those of degree j,
     `error` of any; `norm2` is E|h|^2 and `norm2_error` its error; `method` says what the estimates rest on.
+    `unseen` is the variance of outputs, in an orthonormal frame, whose coefficients are left out but for their means.
     Source: arXiv:2506.02651, Thm 3.
     """
 
@@ -93,6 +92,7 @@ class SpectralExpansion:
     norm2: float
     norm2_error: float
     method: str
+    unseen: float = 0.0
 
     evidence = Evidence.NUMERICAL
 
@@ -126,8 +126,8 @@ class SpectralExpansion:
 
     @property
     def tail(self) -> float:
-        r"""E|h|^2 - sum_{|alpha| <= order} C_alpha^2/alpha!, the squared norm of what is left out (>= 0)."""
-        return max(self.norm2 - float(np.sum(self.coefficients**2)), 0.0)
+        r"""E|h|^2 - sum_{|alpha| <= order} C_alpha^2/alpha!, the squared norm of what is cut off (>= 0)."""
+        return max(self.norm2 - self.unseen - float(np.vdot(self.coefficients, self.coefficients)), 0.0)
 
 
 def hermite_coefficients(
@@ -176,7 +176,7 @@ def hermite_coefficients(
         )
     spread = np.max([np.abs(other[0] - value) for other in results[1:]], axis=0)
     rounding = 8 * np.finfo(float).eps * math.sqrt(norm2)
-    if spread.max() > _SMOOTH * math.sqrt(norm2) and has_kinks(function, tokens):
+    if spread.max() > SMOOTH * math.sqrt(norm2) and has_kinks(function, tokens):
         return _by_random_shifts(function, tokens, order, half_width, count, parity, rounding)
     norm2_error = 2 * max(abs(other[1] - norm2) for other in results[1:]) + rounding * math.sqrt(norm2)
     method = f"{len(results)} uniform grids of about {count} nodes a token"
@@ -234,7 +234,7 @@ def _on_grid(
     needed = 3 * slice_size * (outputs + tokens)
     refuse_memory(needed, f"one slice of {slice_size} nodes and {outputs} outputs", "pass fewer nodes")
     rest = np.array(np.meshgrid(*axes[1:], indexing="ij")).reshape(tokens - 1, 1, slice_size)
-    rows = max(1, _BLOCK // (slice_size * outputs))
+    rows = max(1, BLOCK // (slice_size * outputs))
     total = np.zeros((outputs, *[order + 1] * tokens))
     norm2 = inner2 = 0.0
     ratio = np.where(np.abs(first) <= 0.85 * half_width, 1.0, 0.0)
@@ -264,40 +264,25 @@ def _on_grid(
 def _by_sobol(
     function: NumericFunction, tokens: int, order: int, count: int, parity: str | None, seed: int
 ) -> SpectralExpansion:
-    """Coefficients by `_SCRAMBLINGS` independently scrambled Sobol sequences of `count` points.
+    """Coefficients by `SCRAMBLINGS` independently scrambled Sobol sequences of `count` points.
 
     One more sequence fits a polynomial p of that order; the others integrate h - p, whose variance is that of
     the tail of h only.  p is independent of them, so their means stay unbiased and the confidence interval is
     valid.
     """
-    from scipy.special import ndtri  # scipy.stats takes most of a second to import
-    from scipy.stats import qmc
-
-    degrees = [d for d in range(order + 1) if parity is None or d % 2 == (parity == "odd")]
-    alphas = np.array(
-        [
-            np.bincount(np.array(chosen, dtype=int), minlength=tokens)
-            for degree in degrees
-            for chosen in itertools.combinations_with_replacement(range(tokens), degree)
-        ]
-    )
+    alphas = indices_up_to(tokens, order, None if parity is None else 1 if parity == "even" else -1)
+    basis_at = HermiteBasis(alphas)
     outputs = len(function(np.zeros((tokens, 1))))
     log2 = max(1, math.ceil(math.log2(count)))
-    block = max(256, min(2**log2, _BLOCK // max(len(alphas), outputs)))
+    block = max(256, min(2**log2, BLOCK // max(len(alphas), outputs)))
 
     def batches(generator: np.random.Generator) -> Iterator[tuple[Array, Array]]:
-        uniform = qmc.Sobol(tokens, scramble=True, rng=generator).random_base2(log2)
-        z_all = ndtri(np.clip(uniform.T, 2.0**-53, 1 - 2.0**-53))
+        points = normal_points(tokens, log2, generator)
         for start in range(0, 2**log2, block):
-            z = np.ascontiguousarray(z_all[:, start : start + block])
-            table = normalised_hermite(order, z)
-            basis = np.ones((len(alphas), z.shape[1]))
-            for l in range(tokens):
-                (rows,) = np.nonzero(alphas[:, l])
-                basis[rows] *= table[alphas[rows, l], l]
-            yield basis, function(z)
+            z = np.ascontiguousarray(points[:, start : start + block])
+            yield basis_at(z), function(z)
 
-    first, *others = np.random.default_rng(seed).spawn(_SCRAMBLINGS + 1)
+    first, *others = np.random.default_rng(seed).spawn(SCRAMBLINGS + 1)
     pilot = np.zeros((outputs, len(alphas)))
     if 4 * len(alphas) <= 2**log2:
         gram, moments = np.zeros((len(alphas), len(alphas))), np.zeros((len(alphas), outputs))
@@ -305,120 +290,29 @@ def _by_sobol(
             gram += basis @ basis.T
             moments += basis @ values.T
         pilot = np.asarray(np.linalg.solve(gram, moments).T, dtype=np.float64)
-    estimates = np.zeros((_SCRAMBLINGS, outputs * len(alphas) + 1))
+    estimates = np.zeros((SCRAMBLINGS, outputs * len(alphas) + 1))
     for row, generator in zip(estimates, others, strict=True):
         for basis, values in batches(generator):
             row[:-1] += ((values - pilot @ basis) @ basis.T).ravel() / 2**log2
             row[-1] += np.sum(values**2) / 2**log2
     mean = estimates.mean(axis=0)
-    half_width = _STUDENT * estimates.std(axis=0, ddof=1) / math.sqrt(_SCRAMBLINGS)
+    half_width = sobol_confidence(estimates)
     coefficients, spread = np.zeros((2, outputs, *[order + 1] * tokens))
     place = (slice(None), *alphas.T)
     coefficients[place] = pilot + mean[:-1].reshape(outputs, -1)
     spread[place] = half_width[:-1].reshape(outputs, -1)
-    method = f"{_SCRAMBLINGS} scrambled Sobol sequences of {2**log2} points, 99.9% confidence"
+    method = f"{SCRAMBLINGS} scrambled Sobol sequences of {2**log2} points, 99.9% confidence"
     return SpectralExpansion(coefficients, largest_by_degree(spread), float(mean[-1]), float(half_width[-1]), method)
 
 
-@dataclass(frozen=True, eq=False)
-class ShiftedExpectation:
-    """E h(Z + e) for P shifts e: `values` of shape (P, k), and the estimated largest absolute `error`."""
-
-    values: Array
-    error: float
-    method: str
-
-    evidence = Evidence.NUMERICAL
-
-
-def shifted_expectation(
-    function: NumericFunction, means: ArrayLike, *, nodes: int | None = None, seed: int = 0
-) -> ShiftedExpectation:
-    r"""The Weierstrass transform (G h)(e) = E h(e + Z) at many points e (array of shape (P, L)).
-
-    Up to 3 tokens h is evaluated once, on a grid wide enough for every shift; beyond, once for each shift.
-
-    >>> shifted_expectation(lambda z: np.cos(z[:1]), [[0.0], [np.pi]]).values.ravel() * np.exp(0.5)
-    array([ 1., -1.])
-    """
-    shifts = np.atleast_2d(np.asarray(means, dtype=float))
-    tokens = shifts.shape[1]
-    if tokens > 3:
-        parts = [
-            hermite_coefficients(lambda z, e=e: function(z + e[:, None]), tokens, 0, nodes=nodes, seed=seed)  # type: ignore[misc]
-            for e in shifts
-        ]
-        values = np.stack([part.coefficients.reshape(-1) for part in parts])
-        return ShiftedExpectation(values, max(part.error for part in parts), parts[0].method)
-    function = checked(function, tokens, None, None)
-    number = nodes or DEFAULT_NODES[tokens]
-    half_width = grid_range(number, 0)
-    results = [
-        _transform_on_grid(function, shifts, reach * half_width, coarser * 2 * half_width / number, (offset,) * tokens)
-        for coarser, reach, offset in GRIDS[: 3 if tokens <= 2 else 2]
-    ]
-    value = results[0]
-    error = 2 * max(float(np.abs(other - value).max()) for other in results[1:])
-    # Symmetric grids agree where the value is 0: what rounding leaves there is relative to E |h|, not to the value.
-    sample = np.random.default_rng(seed).standard_normal((tokens, 256))
-    size = max(float(np.abs(function(sample + e[:, None])).mean()) for e in shifts[[0, -1]])
-    rounding = 16 * np.finfo(float).eps * max(size, float(np.abs(value).max()))
-    method = f"{len(results)} uniform grids of about {number} nodes a token"
-    if error > _SMOOTH * size and has_kinks(lambda z: function(z + shifts[:1].T), tokens):
-        values = np.stack(
-            [
-                _transform_on_grid(function, shifts, reach * half_width, coarser * 2 * half_width / number, offsets)
-                for coarser, reach, offsets in random_grids(tokens, 1)
-            ]
-        )
-        value = values.mean(axis=0)
-        error = float(confidence(values - value).max())
-        method = f"{len(values)} uniform grids of about {number} nodes a token at random places, 99.9% confidence"
-    return ShiftedExpectation(value, error + rounding, method)
-
-
-def _transform_on_grid(
-    function: NumericFunction, shifts: Array, half_width: float, step: float, offsets: tuple[float, ...]
-) -> Array:
-    axes, weights = [], []
-    for column, offset in zip(shifts.T, offsets, strict=True):
-        centre = step * round((column.max() + column.min()) / (2 * step))
-        reach = half_width + float(np.abs(column - centre).max())
-        x = uniform_grid(reach, step, offset) + centre
-        axes.append(x)
-        weights.append(step * density(x[None, :] - column[:, None]))
-    rest = np.meshgrid(*axes[1:], indexing="ij")
-    slice_size = math.prod(len(x) for x in axes[1:])
-    outputs = len(function(np.zeros((len(axes), 1))))
-    refuse_memory(
-        3 * slice_size * outputs,
-        f"one slice of {slice_size} nodes",
-        "ask for shifts that lie closer together",
-    )
-    rows = max(1, _BLOCK // (slice_size * max(outputs, 1)))
-    total = np.zeros((len(shifts), outputs))
-    for start in range(0, len(axes[0]), rows):
-        here = axes[0][start : start + rows]
-        points = np.empty((len(axes), len(here), slice_size))
-        points[0] = here[:, None]
-        for l, axis in enumerate(rest, start=1):
-            points[l] = axis.reshape(1, -1)
-        values = function(points.reshape(len(axes), -1)).reshape(outputs, *[len(here)], *[len(x) for x in axes[1:]])
-        part = np.tensordot(weights[0][:, start : start + rows], values, axes=(1, 1))  # (P, k, x_2, ...)
-        for weight in weights[1:]:
-            part = np.einsum("pkx...,px->pk...", part, weight)
-        total += part
-    return total
-
-
 __all__ = [
+    "BLOCK",
     "MEMORY_LIMIT",
+    "SMOOTH",
     "Array",
     "NumericFunction",
     "Parity",
-    "ShiftedExpectation",
     "SpectralExpansion",
     "hermite_coefficients",
-    "shifted_expectation",
     "softmax_matrix",
 ]

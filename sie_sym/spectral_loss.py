@@ -23,6 +23,8 @@ from sie_sym.quadrature import Array
 
 _POINTS = 2**20
 """Floats in one temporary array of a pointwise evaluation (8 MB)."""
+_FEW = 64
+"""Points below which what costs is the number of calls."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ class SpectralLoss:
                 f"call value(m{''.join(f', eps{i + 1}' for i in range(self.encoding.shape[1]))})"
             )
         m_array, *eps_arrays = (np.asarray(x, dtype=float) for x in (m, *eps))
-        p = [sum((v * x for v, x in zip(row, eps_arrays, strict=True)), np.zeros(())) for row in self.frame.T]
+        p = [np.asarray(sum(v * x for v, x in zip(row, eps_arrays, strict=True))) for row in self.frame.T]
         for name, x in (("m", m_array), *((f"eps.v{i + 1}", x) for i, x in enumerate(p))):
             if not (np.abs(x) <= 1 + 1e-9).all():
                 worst = x.ravel()[np.argmax(np.where(np.isnan(x), np.inf, np.abs(x)))]
@@ -134,11 +136,15 @@ class SpectralLoss:
             if order:
                 overlap = np.asarray(chebyshev.chebder(overlap, order, axis=axis), dtype=np.float64)
                 norm2 = np.asarray(chebyshev.chebder(norm2, order, axis=axis), dtype=np.float64)
-        powers = -2 * _power_weights(self.order, m_order) * overlap[..., m_order:]
+        powers = -2 * overlap[..., m_order:]
+        if m_order:
+            powers *= _power_weights(self.order, m_order)
+        else:  # the norms are part of the power m^0
+            constant = powers[..., 0]
+            constant[tuple(slice(n) for n in norm2.shape)] += norm2
+            if not any(p_orders):
+                constant[(0,) * constant.ndim] += self.target_norm2
         result = _polynomial_in_m(powers, p, m)
-        if m_order == 0:
-            constant = 0.0 if any(p_orders) else self.target_norm2
-            result = result + (_interpolate(norm2, p) + constant)
         return result if np.shape(result) == shape else np.broadcast_to(result, shape).copy()
 
 
@@ -154,13 +160,17 @@ def _power_weights(order: int, derivative: int) -> Array:
 
 def _powers(m: Array, count: int) -> Array:
     """m^k, k < count, shape (*m.shape, count)."""
+    if m.size < _FEW:
+        return np.asarray(m[..., None] ** np.arange(count))
     factors = np.repeat(m[..., None], count, axis=-1)
     factors[..., :1] = 1.0
     return np.cumprod(factors, axis=-1, out=factors)
 
 
 def _chebyshev_values(x: Array, count: int) -> Array:
-    """T_n(x), n < count, shape (*x.shape, count)."""
+    """T_n(x), n < count, shape (*x.shape, count), of |x| <= 1."""
+    if x.size < _FEW:
+        return np.cos(np.arccos(x)[..., None] * np.arange(count))
     values = np.ones((count, *x.shape))
     values[1:2] = x
     for n in range(2, count):
@@ -175,7 +185,7 @@ def _interpolate(series: Array, p: list[Array]) -> Array:
     if not p:
         return series
     shape = np.broadcast_shapes(*(x.shape for x in p))
-    flat = [np.clip(np.broadcast_to(x, shape).ravel(), -1.0, 1.0) for x in p]
+    flat = [np.broadcast_to(x, shape).ravel().clip(-1.0, 1.0) for x in p]
     result = _chebyshev_values(flat[0], len(series)) @ series.reshape(len(series), -1)
     result = result.reshape(len(flat[0]), *series.shape[1:])
     for x in flat[1:]:
@@ -187,8 +197,8 @@ def _polynomial_in_m(series: Array, p: list[Array], m: Array) -> Array:
     """sum_k m^k series_k(p), k the last axis of `series`: one matrix product where (m, p) is a grid."""
     if series.shape[-1] > 2 and not series[..., 1::2].any():  # even in m: half of the powers
         return _polynomial_in_m(series[..., ::2], p, m * m)
-    if series.shape[-1] > 2 and not series[..., ::2].any():
-        return np.asarray(m * _polynomial_in_m(series[..., 1::2], p, m * m))
+    if series.shape[-1] > 2 and not series[..., 2::2].any():
+        return _interpolate(series[..., 0], p) + m * _polynomial_in_m(series[..., 1::2], p, m * m)
     p_shape = np.broadcast_shapes(*(x.shape for x in p))
     dimension = max(m.ndim, len(p_shape))
     p_full = (1,) * (dimension - len(p_shape)) + p_shape

@@ -24,7 +24,8 @@ LINES = (
     "owen straight_line function_code codegen numeric",
     "hermite polynomial ball_functions balls growth puiseux vanishing enclosure cubature kinks symmetry logistic "
     "gaussian_enclosure gaussian_rules gaussian token_orbits",
-    "quadrature random_shifts scrambled_sobol sampled_coefficients spectral hermite_grid gauss_hermite measure digits",
+    "quadrature random_shifts scrambled_sobol sampled_coefficients spectral shifted_expectation hermite_grid "
+    "gauss_hermite measure digits",
     "real_roots smooth_sign normal_form tilted stein smoothed integral transform composite_transform "
     "coupled_transform weighted_ridge weierstrass parseval",
     "expansion",
