@@ -95,7 +95,7 @@ def enclose_node(node: Expectation, means: Sequence[arb], values: Mapping[sp.Sym
         for s, mean in zip(tokens, means, strict=True)
     ]
     copies = 2 ** len(even)
-    total = arb(0)
+    total = acb(0)
     share = tolerance / copies / math.prod(map(len, axes))
     for region in itertools.product(*axes):
         thin = any(side.thin for side in region)
@@ -115,10 +115,12 @@ def enclose_node(node: Expectation, means: Sequence[arb], values: Mapping[sp.Sym
         else:
             first, second = region
             part = integrate_rectangle(integrand, ((first.low, first.high), (second.low, second.high)), share)
-        total += part.real
+        total += part
     if not total.is_finite():
-        raise DomainError(f"{node} has no finite enclosure: {node.integrand} is unbounded inside the box")
-    return arb(copies) * total + arb(0, outside)
+        raise DomainError(f"{node} has no finite enclosure: no ball bounds {node.integrand} inside the box")
+    if not total.imag.contains(0):
+        raise DomainError(f"{node} is not real: {node.integrand} leaves the reals, as a root of a negative number does")
+    return arb(copies) * total.real + arb(0, outside)
 
 
 def _even_axes(node: Expectation, means: Sequence[arb]) -> list[sp.Symbol]:

@@ -169,7 +169,7 @@ class SmoothedTerm:
         # Each step is expanded: left as they are, the terms would double from step to step.
         for _ in range(n):  # Stein: E[x f] = (mu + Sigma d/dmu) E f
             inner = [
-                sp.expand(start * inner[k] + (k * inner[k - 1] if k else 0) + variance * inner[k + 1])
+                sp.expand(start * inner[k] + (k * inner[k - 1] if k else 0) + variance * inner[k + 1], exact=True)
                 for k in range(len(inner) - 1)
             ]
         rate = sp.expand(variance / self.variance)  # d mu / dt

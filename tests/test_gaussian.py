@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,7 @@ from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token
 from sie_sym.gaussian import GaussianExpectation, enclose_expectation
-from sie_sym.gaussian_enclosure import _even_axes
+from sie_sym.gaussian_enclosure import _even_axes, bits_below_one, enclose_constant
 from sie_sym.growth import GrowthReader, truncation
 
 R = sp.Rational
@@ -364,6 +365,28 @@ def test_errors() -> None:
         enclose_expectation(1 / z1)
     with pytest.raises(NoClosedForm, match="growth"):
         enclose_expectation(sp.tan(z1))
+    # Bounded by 1, but at z1 = 5 no ball of the argument is finite; nor does the integrand then tell its size.
+    tower = sp.tanh(sp.cosh(sp.exp(sp.exp(sp.exp(z1)))))
+    with pytest.raises(DomainError, match="no finite enclosure"):
+        enclose_expectation(tower, precision=4)
+    assert bits_below_one(GaussianExpectation(tower)) == 0
+    assert bits_below_one(GaussianExpectation(sp.exp(-500 - sp.tanh(z1)))) > 700  # 501 / log 2 at most, 722.8
+
+
+def test_a_finer_ball_answers_coarser_questions() -> None:
+    node = GaussianExpectation(1 / (3 + sp.tanh(z1)))
+    fine = enclose_constant(node, 90)
+    assert enclose_constant(node, 20) is fine
+    assert enclose_constant(node, 100) is not fine
+
+
+def test_what_is_not_real_has_no_enclosure() -> None:
+    """E sqrt(Z) = (1 + i) E sqrt(|Z|) / 2, and its real part is no answer; that of |Z| is real everywhere."""
+    for h in (sp.sqrt(z1), sp.sqrt(1 - z1**2), sp.sqrt(z1 + z2) * sp.cos(z1)):
+        with pytest.raises(DomainError, match="not real"):
+            enclose_expectation(h, precision=8)
+    expected = 2**0.25 * math.gamma(0.75) / math.sqrt(math.pi)
+    assert contains(enclose_expectation(sp.sqrt(sp.Abs(z1)), precision=20), expected, 1e-12)
 
 
 def test_the_tail_bound_holds() -> None:
