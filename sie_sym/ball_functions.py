@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import sympy as sp
-from flint import acb, arb, fmpq, fmpz
+from flint import acb, arb, fmpq
 
 from sie_sym.errors import NoClosedForm
 from sie_sym.functions import He, Phi, SignProduct, gelu, relu, sigmoid, softmax, softplus
+from sie_sym.polynomial import flint_rational
 
 Rule = tuple[Callable[..., acb], Sequence[sp.Basic]]
 
@@ -27,7 +28,7 @@ def rule(node: sp.Basic) -> Rule:
     Raises `NoClosedForm` for a function without ball arithmetic and for a symbol, which has no value of its own.
     """
     if isinstance(node, sp.Rational):
-        return _constant(acb(fmpq(fmpz(int(node.p)), fmpz(int(node.q))))), ()
+        return _constant(acb(flint_rational(node))), ()
     if isinstance(node, sp.Float):
         return rule(sp.Rational(node))
     if isinstance(node, sp.Pow):
@@ -71,7 +72,7 @@ def _power_rule(node: sp.Pow) -> Rule:
         if exponent.q == 2:
             whole = acb(int(exponent.p))
             return (lambda analytic, x: x.sqrt(analytic=analytic).pow(whole)), (base,)
-        ratio = fmpq(int(exponent.p), int(exponent.q))
+        ratio = flint_rational(exponent)
         return (lambda analytic, x: _rational_power(analytic, x, ratio)), (base,)
     return _general_power, (base, exponent)
 

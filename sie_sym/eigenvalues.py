@@ -15,6 +15,7 @@ from sie_sym.certified_value import CertifiedValue, Interval, interval_of
 from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import NoClosedForm, TruncationError
 from sie_sym.hermite import Tensor
+from sie_sym.polynomial import flint_rational, rational
 from sie_sym.symmetric_tensor import matrix_of
 
 _BITS = 128
@@ -92,14 +93,14 @@ def eigenvectors(matrix: sp.Matrix) -> list[sp.Matrix] | None:
 def _characteristic_factors(matrix: sp.Matrix) -> list[tuple[flint.fmpq_poly, int]]:
     """The irreducible factors of the characteristic polynomial of a rational matrix, with multiplicities."""
     n = matrix.rows
-    entries = [flint.fmpq(int(x.p), int(x.q)) for x in matrix]
+    entries = [flint_rational(x) for x in matrix]
     factors: list[tuple[flint.fmpq_poly, int]] = flint.fmpq_mat(n, n, entries).charpoly().factor()[1]
     return factors
 
 
 def _rational_or_quadratic_roots(part: flint.fmpq_poly) -> list[sp.Expr] | None:
     """The roots, increasing, of an irreducible polynomial of degree 1 or 2; None above."""
-    coefficients = [sp.Rational(int(c.p), int(c.q)) for c in map(flint.fmpq, part.coeffs())]
+    coefficients = [rational(flint.fmpq(c)) for c in part.coeffs()]
     if len(coefficients) == 2:
         return [-coefficients[0] / coefficients[1]]
     if len(coefficients) == 3:

@@ -22,6 +22,7 @@ from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.hermite import MultiIndex, Tensor, contract, monomial, multi_indices, multinomial, multiply, order
 from sie_sym.linear_forms import Direction
+from sie_sym.polynomial import rational
 from sie_sym.symmetric_tensor import (
     Rows,
     blocks,
@@ -194,7 +195,7 @@ def _decomposed_exactly(block: Tensor, k: int) -> list[tuple[sp.Expr, Direction]
     if scaled is None or len(labels) > _EXACT_TOKENS:
         return None
     factor, ratios = scaled
-    plain = {alpha: sp.Rational(int(q.p), int(q.q)) for alpha, q in ratios.items()}
+    plain = {alpha: rational(q) for alpha, q in ratios.items()}
     for trial in range(_TRIALS):
         pairs: list[tuple[sp.Expr, Direction]] = []
         for vector in eigenvectors(_slice(plain, labels, trial)) or []:

@@ -23,6 +23,7 @@ from sie_sym.functions import token, token_index
 from sie_sym.hermite import MultiIndex, Tensor, factorial, multinomial
 from sie_sym.linear_forms import Direction, affine_form, direction_of, dot
 from sie_sym.odeco import block_is_odeco, odeco_decomposition
+from sie_sym.polynomial import rational
 from sie_sym.sphere_maximum import Form, largest_found, sphere_maximum
 from sie_sym.symmetric_tensor import blocks, commensurable, gram, tensor_order, tokens_of_tensor, without_zeros
 
@@ -66,7 +67,7 @@ def _block_norm(block: Tensor) -> CertifiedValue:
     scaled = commensurable(block)
     if scaled is not None:
         factor, ratios = scaled
-        plain = {alpha: sp.Rational(int(q.p), int(q.q)) for alpha, q in ratios.items()}
+        plain = {alpha: rational(q) for alpha, q in ratios.items()}
         return _connected_norm(plain, k).scaled(factor)
     return _connected_norm(block, k)
 

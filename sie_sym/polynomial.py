@@ -69,7 +69,8 @@ def rational(value: flint.fmpq) -> sp.Rational:
     return sp.Rational(int(value.p), int(value.q))
 
 
-def _flint_rational(number: sp.Rational) -> flint.fmpq:
+def flint_rational(number: sp.Rational) -> flint.fmpq:
+    """The flint rational of a SymPy one."""
     return flint.fmpq(int(number.p), int(number.q))
 
 
@@ -132,7 +133,7 @@ class Polynomial:
                     labels[base] = number
                     power = read[factor] = (number, int(exponent))
                 powers.append(power)
-            terms.append((coefficient if coefficient is _ONE else _flint_rational(coefficient), powers))
+            terms.append((coefficient if coefficient is _ONE else flint_rational(coefficient), powers))
         ordered = sorted(labels.values())
         place = {number: i for i, number in enumerate(ordered)}
         entries = {}
@@ -250,7 +251,7 @@ def _convert(
     if expression in generators:
         return generators[expression]
     if expression.is_Rational:
-        return context.constant(_flint_rational(expression))
+        return context.constant(flint_rational(expression))
     if isinstance(expression, sp.Add):
         return _convert_sum(expression, generators, context)
     if isinstance(expression, sp.Mul):

@@ -19,6 +19,7 @@ from sie_sym.enclosure import decide_zero
 from sie_sym.errors import SieSymError
 from sie_sym.hermite import MultiIndex, Tensor, contract, multinomial, order
 from sie_sym.linear_forms import ratio
+from sie_sym.polynomial import flint_rational
 
 Rows = dict[int, list[tuple[MultiIndex, MultiIndex]]]
 """For each r the pairs (I, I + e_r) with a non-zero entry."""
@@ -83,11 +84,8 @@ def commensurable(tensor: Tensor) -> tuple[sp.Expr, dict[MultiIndex, flint.fmpq]
         quotient = sp.Integer(1) if value == lead else ratio(value, lead)
         if not quotient.is_Rational:
             return None
-        ratios[alpha] = flint.fmpq(int(quotient.p), int(quotient.q))
+        ratios[alpha] = flint_rational(quotient)
     return lead, ratios
-
-
-# -- the decomposition
 
 
 def matrix_of(tensor: Tensor) -> sp.Matrix:
