@@ -306,6 +306,25 @@ def test_exact_rules() -> None:
     assert GaussianExpectation(total, None, {7: 1}) == GaussianExpectation(tanh, None, {1: 1}) / sp.sqrt(30)
 
 
+@pytest.mark.parametrize("k", range(9))
+@pytest.mark.parametrize("weight", range(4))
+def test_moments(k: int, weight: int) -> None:
+    """E (Z + t)^k He_a(Z) is the k-th derivative at s = 0 of e^(s t + s^2/2) s^a (E e^(sZ) He_a(Z) = s^a e^(s^2/2))."""
+    s = sp.Symbol("s")
+    generating = sp.exp(s * t + s**2 / 2) * s**weight
+    expected = sp.diff(generating, s, k).subs(s, 0) if k else generating.subs(s, 0)
+    assert sp.expand(GaussianExpectation(z1**k, {z1: t}, {1: weight}) - expected) == 0
+
+
+@pytest.mark.parametrize("factor", [a, sp.tanh(a), sp.tanh(a) * sp.exp(a) * a, sp.exp(a) * sp.cos(e)], ids=str)
+@pytest.mark.parametrize("h", [z1 * sp.tanh(z1), sp.tanh(z1) * sp.exp(z1 / 3)], ids=str)
+def test_what_reads_no_token_leaves_the_expectation(factor: sp.Expr, h: sp.Expr) -> None:
+    """Wherever it stands among the factors."""
+    assert GaussianExpectation(factor * h) == factor * GaussianExpectation(h)
+    both = GaussianExpectation(factor * h * sp.atan(z2 + 1))
+    assert both == factor * GaussianExpectation(h) * GaussianExpectation(sp.atan(z1 + 1))
+
+
 def test_ridge_against_the_plane() -> None:
     """tanh((z1 + 2 z2)/sqrt 5) as one token, and hidden in a function of the plane that no rule recognises."""
     ridge = sp.tanh((z1 + 2 * z2) / sp.sqrt(5))
