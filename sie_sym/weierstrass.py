@@ -9,7 +9,7 @@ an object that knows its derivatives at 0.  Five structures, tried in this order
 - product over mutually orthogonal sets of linear forms: independent Gaussians, so the transform factorises;
 - polynomial times a ridge: a finite sum over the derivatives of both (`weighted_ridge`).
 
-What remains couples several tokens and is read as a `tilted.Smoothed` closed form.  A function without one stays an
+What remains couples several tokens and is read as a `smoothed.Smoothed` closed form.  A function without one stays an
 `integral.Integral`: the same structure over unevaluated Gaussian expectations.
 """
 
