@@ -25,7 +25,8 @@ class Rest:
         """Whether all of `s` (1 + r, ...) rests at time t."""
         velocity = np.asarray(self.velocity(s))
         size, speed = np.abs(s), np.abs(velocity)
-        rates = np.divide(speed, size, out=np.where(speed > 0, np.inf, 0.0), where=size > 0)
+        with np.errstate(over="ignore"):  # of the rate of a statistic that is almost 0
+            rates = np.divide(speed, size, out=np.where(speed > 0, np.inf, 0.0), where=size > 0)
         decays = ((s * velocity < 0) | (velocity == 0)) & (size <= self.negligible)
         if not np.all(decays | (rates < np.inf)):
             return False

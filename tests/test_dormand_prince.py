@@ -57,6 +57,20 @@ def test_adaptive_steps_follow_every_start() -> None:
         np.testing.assert_allclose(states[0], np.tan(t + np.arctan(starts)), rtol=1e-11)
 
 
+def test_steps_that_meet_a_peak_are_taken_back() -> None:
+    """s = (t, x), dx/dt = w/((t - 1/2)^2 + w^2): x = arctan((t - 1/2)/w) + arctan(1/(2 w)), a jump of pi at w = 1e-3."""
+    width = 1e-3
+
+    def peak(s: FloatArray, out: FloatArray) -> None:
+        out[0], out[1] = 1.0, width / ((s[0] - 0.5) ** 2 + width**2)
+
+    solver = DormandPrince(peak, np.zeros((2, 1)), 1.0, 1e-10, np.full(1, 1e-10))
+    while solver.t < 1:
+        solver.step()
+        expected = math.atan((solver.t - 0.5) / width) + math.atan(0.5 / width)
+        assert solver.state[1, 0] == pytest.approx(expected, abs=1e-10)
+
+
 def test_no_step_leads_past_a_pole() -> None:
     solver = DormandPrince(tangent, np.zeros((1, 2)), 2.0, 1e-9, np.full(2, 1e-12))
 

@@ -227,6 +227,14 @@ def test_each_start_of_a_batch_is_as_accurate_as_alone():
     np.testing.assert_allclose(batch.recovery_times, np.where(expected > 2, math.nan, expected), rtol=2e-10)
 
 
+def test_one_start_among_many_at_rest_is_as_accurate_as_alone():
+    starts = np.zeros((2000, 1))
+    starts[7] = 1e-3
+    batch = gradient_flow_batch(LINEAR, starts, 1.0, samples=50)
+    odds = 1e-6 / (1 - 1e-6) * np.exp(16 * batch.t)
+    np.testing.assert_allclose(batch.states[7, :, 0], np.sqrt(odds / (1 + odds)), rtol=0, atol=2e-11)
+
+
 def test_a_batch_is_integrated_in_parts(monkeypatch):
     starts = np.random.default_rng(4).normal(size=(7, 2)) * 0.1
     whole = gradient_flow_batch(TWO, starts, 0.7, recovery=0.3, samples=20)

@@ -22,10 +22,16 @@ def logistic(s: FloatArray) -> FloatArray:
         (1 - 1e-7, False),
         (0.5, False),
         (1e-12, False),  # tiny, but growing at rate 1
+        (1e-311, False),
     ],
 )
 def test_rest_of_the_logistic_equation(state: float, rests: bool) -> None:
     assert Rest(logistic, np.array([0.5]), 10.0)(0.0, np.array([state])) == rests
+
+
+def test_a_statistic_that_is_almost_0_and_moves_does_not_rest() -> None:
+    """Its relative rate 1/1e-311 overflows."""
+    assert not Rest(np.ones_like, np.array([1e-311]), 10.0)(0.0, np.array([1e-311]))
 
 
 def test_growth_needs_time_to_count() -> None:
