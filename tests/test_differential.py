@@ -93,6 +93,18 @@ def test_a_wrong_loss_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         pair(3).loss()
 
 
+@pytest.mark.parametrize("wrong", [(0,), (1,), (0, 0), (0, 1), (1, 1)])
+def test_a_wrong_derivative_is_noticed(monkeypatch: pytest.MonkeyPatch, wrong: tuple[int, ...]) -> None:
+    right = differential.Taylor.derivative
+
+    def derivative(taylor: object, *variables: int) -> sp.Expr:
+        return right(taylor, *variables) + (sp.Rational(1, 10**6) if variables == wrong else 0)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(differential.Taylor, "derivative", derivative)
+    with pytest.raises(AssertionError, match=rf"d\^\({wrong.count(0)},{wrong.count(1)}\)"):
+        pair(7).loss()
+
+
 @pytest.mark.slow
 def test_closed_forms_do_not_depend_on_the_hash_seed_or_the_ground_types() -> None:
     """The closed forms as text, under eight hash seeds and both of SymPy's ground types."""
