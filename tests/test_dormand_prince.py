@@ -58,7 +58,7 @@ def test_adaptive_steps_follow_every_start() -> None:
 
 
 def test_steps_that_meet_a_peak_are_taken_back() -> None:
-    """s = (t, x), dx/dt = w/((t - 1/2)^2 + w^2): x = arctan((t - 1/2)/w) + arctan(1/(2 w)), a jump of pi at w = 1e-3."""
+    """s = (t, x), dx/dt = w/((t - 1/2)^2 + w^2): x = arctan((t - 1/2)/w) + arctan(1/(2 w)), almost a jump."""
     width = 1e-3
 
     def peak(s: FloatArray, out: FloatArray) -> None:

@@ -40,7 +40,7 @@ def test_quadratic_loss_by_the_logistic_solution(m0):
     odds = m0**2 / (1 - m0**2) * np.exp(16 * flow.t)
     exact = math.copysign(1, m0) * np.sqrt(odds / (1 + odds))
     np.testing.assert_allclose(flow.states[:, 0], exact, rtol=1e-9)
-    np.testing.assert_allclose(flow.losses, 7 - 4 * exact**2, atol=1e-8)
+    np.testing.assert_allclose(flow.losses, 7 - 4 * exact**2, rtol=0, atol=1e-8)
     assert flow.states.shape == (200, 1)
     assert flow.statistics == (m,)
 
@@ -48,7 +48,7 @@ def test_quadratic_loss_by_the_logistic_solution(m0):
 @pytest.mark.parametrize(("c", "m0"), [(1, 0.0), (0.5, -0.9), (-2, 0.3)])
 def test_linear_loss_by_the_hyperbolic_tangent(c, m0):
     flow = gradient_flow(tilted(c), [m0], 1.5, samples=30)
-    np.testing.assert_allclose(flow.states[:, 0], np.tanh(2 * c * flow.t + math.atanh(m0)), atol=1e-9)
+    np.testing.assert_allclose(flow.states[:, 0], np.tanh(2 * c * flow.t + math.atanh(m0)), rtol=0, atol=1e-9)
     assert flow.ended == "time"
     assert flow.t[-1] == 1.5
 
@@ -128,7 +128,7 @@ def test_long_horizons_end_at_the_fixed_point():
     flow = gradient_flow(TWO, [1e-9, 0.5], 1e8)
     assert flow.ended == "fixed point"
     assert flow.t[-1] < 20
-    np.testing.assert_allclose(flow.states[-1], [1, 0], atol=1e-8)
+    np.testing.assert_allclose(flow.states[-1], [1, 0], rtol=0, atol=1e-8)
     assert np.abs(flow.states).max() <= 1 + 1e-9
 
 
@@ -179,7 +179,7 @@ def test_loss_with_infinite_slope_on_the_sphere():
     """R = -arcsin(m): dm/dt = sqrt(1 - m^2), so m = sin t until it reaches 1 at pi/2."""
     arc = NumericLoss(-sp.asin(m), (m,))
     flow = gradient_flow(arc, [0.0], 1.4)
-    np.testing.assert_allclose(flow.states[:, 0], np.sin(flow.t), atol=1e-9)
+    np.testing.assert_allclose(flow.states[:, 0], np.sin(flow.t), rtol=0, atol=1e-9)
 
 
 def test_a_loss_that_is_undefined_outside_the_ball():
@@ -208,7 +208,7 @@ def test_batch_agrees_with_single_flows_and_with_the_logistic_solution():
     assert batch.losses.shape == (40, 50)
     for j in range(0, 40, 8):
         single = gradient_flow(TWO, starts[j], 1.0, samples=50)
-        np.testing.assert_allclose(batch.states[j], single.states, atol=2e-9)
+        np.testing.assert_allclose(batch.states[j], single.states, rtol=0, atol=2e-9)
         time = weak_recovery_time(TWO, starts[j], ("m", 0.5), 1.0)
         assert batch.recovery_times[j] == pytest.approx(time, rel=1e-8)
     assert np.isnan(gradient_flow_batch(LINEAR, [[1e-9]], 0.1, recovery=0.5, samples=2).recovery_times).all()
@@ -240,15 +240,15 @@ def test_a_batch_is_integrated_in_parts(monkeypatch):
     whole = gradient_flow_batch(TWO, starts, 0.7, recovery=0.3, samples=20)
     monkeypatch.setattr("sie_sym.flow._TOGETHER", 6)
     parts = gradient_flow_batch(TWO, starts, 0.7, recovery=0.3, samples=20)
-    np.testing.assert_allclose(parts.states, whole.states, atol=1e-10)
-    np.testing.assert_allclose(parts.losses, whole.losses, atol=1e-9)
+    np.testing.assert_allclose(parts.states, whole.states, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(parts.losses, whole.losses, rtol=0, atol=1e-9)
     np.testing.assert_allclose(parts.recovery_times, whole.recovery_times, rtol=1e-9)
     assert np.isfinite(whole.recovery_times).all()
 
 
 def test_batch_rests_at_fixed_points_for_long_horizons():
     batch = gradient_flow_batch(LINEAR, [[0.1], [-1e-6], [0.0]], 1e6, samples=11)
-    np.testing.assert_allclose(batch.states[:, -1, 0], [1, -1, 0], atol=1e-8)
+    np.testing.assert_allclose(batch.states[:, -1, 0], [1, -1, 0], rtol=0, atol=1e-8)
 
 
 # -- numerical losses, and the flow's own checks
@@ -353,4 +353,4 @@ def test_every_polynomial_loss_decreases_inside_its_domain(coefficients, radius,
     assert norms.max() <= 1 + 1e-9
     assert np.diff(flow.losses).max(initial=0) <= 1e-9
     if radius == 1.0:
-        np.testing.assert_allclose(norms, 1, atol=1e-6)
+        np.testing.assert_allclose(norms, 1, rtol=0, atol=1e-6)
