@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
+from sie_sym.cli_answer import emit
 from sie_sym.cli_check import check
 from sie_sym.cli_derive import derive
 from sie_sym.cli_dynamics import gain, gram_matrix, gram_option, sgd
 from sie_sym.cli_options import Question, model_options, output_options, point, target_options
-from sie_sym.cli_output import emit
 from sie_sym.cli_report import report
 from sie_sym.cli_sweep import sweep
 from sie_sym.errors import SieSymError
@@ -111,7 +111,7 @@ def sie(as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> None
     \b
     Example: sie-sym sie -g "He(1,z1)*He(4,z2) + He(2,z3)*He(2,z4)"
     """
-    from sie_sym.cli_output import exponent_answer
+    from sie_sym.cli_expansion import exponent_answer
     from sie_sym.exponents import information_exponent
 
     emit(exponent_answer(information_exponent(Question(**texts).target)), as_json, as_latex, output)
@@ -127,7 +127,7 @@ def expand(order: int, as_json: bool, as_latex: bool, output: str | None, **text
     \b
     Example: sie-sym expand -g "relu(z1)*z2" --order 3
     """
-    from sie_sym.cli_output import expansion_answer
+    from sie_sym.cli_expansion import expansion_answer
     from sie_sym.expansion import HermiteExpansion
 
     target = Question(**texts).target
@@ -186,7 +186,7 @@ def hessian(as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> 
 @click.option("--time", "horizon", type=float, required=True, metavar="T", help="How long, in t = gamma * step / d.")
 @click.option("--rate", type=float, default=0.0, metavar="GAMMA", help="Learning rate (default: 0, gradient flow).")
 @gram_option
-@click.option("--recovery", type=float, metavar="ETA", help="Stop at weak recovery, |(m, eps)| >= ETA.")
+@click.option("--recovery", type=float, metavar="ETA", help="Stop at weak recovery, |(e, m)| >= ETA, e = C eps.")
 @click.option("--samples", type=click.IntRange(2, 100_000), default=200, show_default=True, help="Times reported.")
 @click.option("--plot", type=click.Path(dir_okay=False), metavar="FILE", help="Draw it: .png, .svg or .pdf.")
 @output_options
@@ -205,6 +205,7 @@ def flow(
     from sie_sym.cli_numbers import NumericalQuestion
     from sie_sym.cli_output import flow_answer
     from sie_sym.flow import gradient_flow
+    from sie_sym.sampled_flow import flow_errors
 
     if plot is not None:
         from sie_sym.plot import check_path
@@ -219,13 +220,15 @@ def flow(
     variance = question.noise if rate > 0 else None
     matrix = gram_matrix(gram)
     result = gradient_flow(
-        numbers, states, horizon, rate=rate, variance=variance, gram=matrix, recovery=recovery, samples=samples
-    )
+        numbers, states, horizon, rate=rate, variance=variance, gram=matrix, recovery=recovery,
+        encoding=question.model.encoding, samples=samples,
+    )  # fmt: skip
     if plot is not None:
         from sie_sym.plot import plot_flow
 
         plot_flow(result, numbers, plot, disk=gram is None)
-    emit(flow_answer(result, question, rate, matrix), as_json, as_latex, output)
+    errors = flow_errors(result, numbers, rate=rate, variance=variance, gram=matrix)
+    emit(flow_answer(result, question, rate, matrix, errors), as_json, as_latex, output)
 
 
 @main.command("phase-diagram", short_help="The phases of the positional-semantic model.")

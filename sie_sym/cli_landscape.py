@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 def landscape_answer(question: NumericalQuestion) -> Answer:
     """The command `hessian`."""
     from sie_sym.landscape import Landscape
+    from sie_sym.plain_printer import in_plain_text
 
     found = question.landscape()
     gradient, hessian, more = _exact(found) if isinstance(found, Landscape) else _numerical(found)
     told, table = gradient, hessian
-    if not isinstance(found, Landscape) and found.loss.replicates:
+    if isinstance(found, Landscape):
+        table = [[in_plain_text(entry, found.hessian) for entry in row] for row in hessian]
+    elif found.loss.replicates:
         told, table = _sampled(found)
     escape, visible = found.escape, found.visible
     direction = None if escape.direction is None else [_entry(c) for c in escape.direction]
@@ -55,7 +58,7 @@ def landscape_answer(question: NumericalQuestion) -> Answer:
         ("visible exponent", [f"{seen}: {visible.reason}", *([note] if note else [])]),
         ("evidence", found.evidence.value),
     ]
-    return Answer(data, rows, (found,))
+    return Answer(data, rows, (found,), [*found.hessian, *found.gradient] if isinstance(found, Landscape) else ())
 
 
 Parts = tuple[list[str], list[list[str]], dict[str, Any]]

@@ -42,11 +42,11 @@ LINES = (
     "audit_claims audit_conventions audit_subject audit_signs audit_routes audit_verdict audit_exponents "
     "audit_remedies audit_entries audit_landscape audit_crossing audit",
     "derivation ledger",
-    "latex_printer tables typeset typeset_claims typeset_gain typeset_numbers latex plot plot_surface plot_phases "
-    "plot_dynamics",
+    "latex_printer plain_printer tables typeset typeset_claims typeset_gain typeset_numbers latex plot plot_surface "
+    "plot_phases plot_dynamics",
     "mathml inline_svg report",
-    "cli_options cli_numbers cli_output cli_landscape cli_dynamics cli_check cli_sweep cli_derive cli_report_flow "
-    "cli_report_sections cli_report cli __main__",
+    "cli_options cli_numbers cli_answer cli_expansion cli_output cli_landscape cli_dynamics cli_check cli_sweep "
+    "cli_derive cli_report_flow cli_report_sections cli_report cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 
