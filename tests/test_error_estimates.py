@@ -60,7 +60,8 @@ class Ridge:
         """R and V (nan where phi jumps), u = m u* + sqrt(1 - m^2) h + shift."""
         q = math.sqrt(1 - m * m)
         lines = [(1.0, 0.0, c) for c in self.target_kinks] + [(m, q, c - shift) for c in self.model_kinks]
-        points, weights = split_grid(lines, nodes=24)
+        plane = split_grid(tuple(lines), nodes=24)
+        points, weights = plane.points, plane.weights
         u = (m * points[0] + q * points[1] + shift)[None]
         g, phi = compiled(self.target)(points[:1])[0], compiled(self.model)(u)[0]
         if self.jumps:
