@@ -79,11 +79,11 @@ def _exact(found: Landscape) -> Parts:
 
 
 def _numerical(found: NumericalLandscape) -> Parts:
-    """Entries to the digits that their errors leave."""
+    """Entries to the digits that their errors leave, those of samples to some more: their error stands beside them."""
     from sie_sym.digits import decimal
 
     def text(value: float, error: float) -> str:
-        return decimal(value, error) if abs(value) > error else "0"
+        return decimal(value, error / 1000 if found.loss.replicates else error) if abs(value) > error else "0"
 
     gradient = [text(*pair) for pair in zip(found.gradient, found.gradient_error, strict=True)]
     rows = zip(found.hessian, found.hessian_error, strict=True)

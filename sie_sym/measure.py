@@ -97,7 +97,7 @@ def _ball(expression: sp.Expr, node_value: Callable[[GaussianExpectation], arb])
 
 def _joint_error(expression: sp.Expr) -> float:
     """The error of a linear combination of nodes sampled at the same points, which partly cancel; else infinite."""
-    names = {node: sp.Dummy(real=True) for node in expression.atoms(GaussianExpectation)}
+    names = {node: sp.Dummy(real=True) for node in sorted(expression.atoms(GaussianExpectation), key=str)}
     combination = expression.xreplace(names)
     together, apart = np.zeros(SCRAMBLINGS), 0.0
     for node, name in names.items():

@@ -25,7 +25,7 @@ _ROWS = (64, 4096)
 _FEWEST, _MOST = 10, 16
 """Points of one scrambling, as powers of 2."""
 _BUDGET = 3e9
-_REFUSED = 64
+_REFUSED = 8
 """How far beyond the budget the fewest points may go."""
 
 

@@ -44,6 +44,8 @@ from sie_sym.spectral_loss import SpectralLoss
 _MOST_TERMS = 20_000.0
 """Nanoseconds a point that the coefficients of a sampled target may take."""
 _HIGHEST_ORDER = 12
+_INTERPOLATION = 1e-10
+"""Far below what samples scatter, after two derivatives too."""
 
 
 def sampled_tables(
@@ -67,7 +69,7 @@ def sampled_tables(
     rank = int(np.sum(sigma > 1e-12 * max(sigma, default=0.0)))
     frame = np.asarray(Vt[:rank].T).reshape(encoding.shape[1], rank)
     parity = parity_seen(model, tokens)
-    number = 2 * math.ceil(11 + 5 * max(sigma, default=0.0))
+    number = node_number(float(max(sigma, default=0.0)))
     empty = np.zeros(0, dtype=np.int64)
     layout = Layout((number,) * rank, parity == 1 and rank > 0, parts.order, empty, empty, empty)
     nodes = np.cos(np.pi * (np.arange(number) + 0.5) / number)
@@ -88,7 +90,8 @@ def sampled_tables(
     # Cauchy-Schwarz: a_k^2 <= |g_k|^2 |phi_k|^2 tells how much of phi lies within the order.
     least = np.maximum(np.abs(overlaps.mean(axis=0)) - errors, 0.0)[:, degrees] ** 2
     most = np.bincount(parts.alphas.sum(axis=1), (parts.coefficients.mean(axis=0) ** 2).sum(axis=0))[degrees]
-    tail = norms.mean(axis=0) + confidence(norms) - (least / most).sum(axis=1)
+    within = np.divide(least, most, out=np.zeros_like(least), where=most > 0)
+    tail = norms.mean(axis=0) + confidence(norms) - within.sum(axis=1)
     model_tail = layout.series(np.maximum(tail, 0.0), 0)
     norm_error = float(confidence(norms).max()) + (float(confidence(parts.norm2)) if len(parts.norm2) > 1 else 0.0)
 
@@ -110,6 +113,20 @@ def sampled_tables(
         for a, b, c in zip(targets, series, norm2, strict=True)
     )
     return mean, tuple(each)
+
+
+def node_number(sigma: float) -> int:
+    r"""The even number n of Chebyshev nodes on [-1, 1] for p -> E h(Z + sigma p v), |v| = 1, relative to |h|.
+
+    Its derivatives are at most sqrt(n!) sigma^n |h(. + sigma p v)| (Parseval), so that interpolation errs by no more
+    than 2 (sigma/2)^n / sqrt(n!) times that.
+
+    >>> node_number(1.0), node_number(2.0)
+    (16, 22)
+    """
+    slope = math.log(max(sigma, 1e-300) / 2)
+    enough = math.log(_INTERPOLATION / 2)
+    return next(n for n in itertools.count(2, 2) if n * slope - math.lgamma(n + 1) / 2 <= enough)
 
 
 def target_parts(components: Sequence[sp.Expr], tokens: int, order: int | None, seed: int) -> HermiteSum:
@@ -136,7 +153,8 @@ def target_parts(components: Sequence[sp.Expr], tokens: int, order: int | None, 
 
 
 def _exact(expansion: HermiteExpansion, degree: int) -> HermiteSum:
-    rows: dict[MultiIndex, tuple[sp.Expr, ...]] = expansion.table(degree)
+    zero = (sp.Integer(0),) * len(expansion.functions)
+    rows: dict[MultiIndex, tuple[sp.Expr, ...]] = expansion.table(degree) or {(): zero}
     alphas = np.array([dense(alpha, expansion.tokens) for alpha in rows], dtype=np.int64).reshape(-1, expansion.tokens)
     scales = [math.sqrt(factorial(alpha)) for alpha in rows]
     values = np.array([[float(c) / s for c in row] for row, s in zip(rows.values(), scales, strict=True)])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,10 @@ from sie_sym.evidence import Evidence
 from sie_sym.functions import He, relu, sigmoid, softmax, token
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.measure import Measured, measure
+from sie_sym.sampled_coefficients import HermiteSum, sampled_coefficients
+from sie_sym.spectral import softmax_matrix
+
+measure_module = importlib.import_module("sie_sym.measure")
 
 Z1, Z2, Z3 = (token(l) for l in range(1, 4))
 
@@ -116,3 +122,59 @@ def test_subnormal_values_have_the_error_of_their_few_bits() -> None:
     assert 0 < found.value < sys.float_info.min
     exact = sp.Rational(1, 3) * sp.Rational(1, 2) ** 1072
     assert abs(sp.Rational(found.value) - exact) <= sp.Rational(found.error)
+
+
+# ---- many tokens ---------------------------------------------------------------------------------
+
+
+def entry(i: int, tokens: int, alpha: dict[int, int]) -> sp.Expr:
+    """C_alpha of S_ii of softmax(z z^T)."""
+    scores = (token(i) * token(l) for l in range(1, tokens + 1))
+    return GaussianExpectation(softmax(sp.Integer(i), *scores), None, alpha)
+
+
+@pytest.mark.parametrize("alpha", [{}, {1: 2}, {2: 2}, {1: 1, 4: 1}, {2: 2, 3: 2}])
+def test_five_tokens_against_samples(alpha: dict[int, int]) -> None:
+    """Grids wide enough for the weight, against scrambled points, which share nothing with them."""
+    found = measure(entry(1, 5, alpha))
+    degrees = [alpha.get(l, 0) for l in range(1, 6)]
+    sampled = sampled_coefficients(lambda z: softmax_matrix(z)[0, :1], [degrees], log2=12)
+    scale = np.sqrt(np.prod([float(sp.factorial(n)) for n in degrees]))
+    assert abs(found.value - scale * sampled.coefficients.mean()) < scale * sampled.errors[0, 0] + found.error
+    assert found.error < 1e-4
+    assert found.evidence is Evidence.NUMERICAL
+
+
+def test_six_tokens_are_sampled_once_for_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def counted(*arguments: Any, **options: Any) -> HermiteSum:
+        calls.append(arguments)
+        return sampled_coefficients(*arguments, log2=12, **options)
+
+    monkeypatch.setattr(measure_module, "sampled_coefficients", counted)
+    for cached in (measure_module._samples, measure_module._value, measure):
+        cached.cache_clear()
+    trace = [sp.Add(*(entry(i, 6, alpha) for i in range(1, 7))) for alpha in ({1: 2}, {6: 2}, {2: 1, 5: 1})]
+    own, last, pair = map(measure, trace)
+    assert (own.value, own.error) == pytest.approx((last.value, last.error), rel=1e-12)
+    assert len(calls) == 1
+    for cached in (measure_module._samples, measure_module._value, measure):
+        cached.cache_clear()
+    # by plain draws of the definition
+    z = np.random.default_rng(29).standard_normal((6, 300_000))
+    scores = np.exp(z[:, None] * z[None] - np.max(z[:, None] * z[None], axis=1, keepdims=True))
+    phi = (np.einsum("iin->in", scores) / scores.sum(axis=1)).sum(axis=0)
+    for found, draws in ((own, phi * (z[0] ** 2 - 1)), (pair, phi * z[1] * z[4])):
+        noise = 4.5 * float(draws.std()) / np.sqrt(300_000)
+        assert abs(found.value - draws.mean()) < noise + found.error
+        assert found.error < 0.01
+
+
+def test_the_error_of_a_sum_is_that_of_its_samples() -> None:
+    """A row of softmax sums to 1; the errors of its entries are not independent, and need not add up."""
+    row = [GaussianExpectation(softmax(sp.Integer(j), *(token(1) * token(l) for l in range(1, 7)))) for j in (1, 2)]
+    own, other = map(measure, row)
+    total = measure(row[0] + 5 * row[1])
+    assert abs(total.value - 1) < total.error
+    assert total.error < 0.9 * (own.error + 5 * other.error)
