@@ -43,12 +43,13 @@ def report(
     from sie_sym.report import Page, Section, check_report_path
 
     check_report_path(output)
-    question = NumericalQuestion(**texts)
+    untied = (texts["model_text"] or "").strip() == "untied"
+    question = NumericalQuestion(**{**texts, **({"model_text": "tied"} if untied else {})})
     if question.model_text is not None:
         require_matplotlib()
     made: list[Section] = []
     # What is wrong with the question itself is an error, not a page that says so.
-    found = Report(question, start, recovery, coefficients)
+    found = Report(question, start, recovery, coefficients, untied)
     found.require_readable()
     terminal = sys.stderr.isatty()
     for title, make in found.sections():
@@ -57,7 +58,7 @@ def report(
         made.append(make())
     if terminal:
         click.echo("\r\x1b[K", err=True, nl=False)
-    model = "" if question.model_text is None else f", model {question.model_text.strip()}"
+    model = "" if question.model_text is None else f", model {texts['model_text'].strip()}"
     page = Page(f"Target {question.target_text.strip()}{model}", tuple(made), tuple(found.summary), command_line(ctx))
     write_atomically(output, page.html())
     labels = [{"title": s.title, "evidence": None if s.evidence is None else s.evidence.value,

@@ -16,6 +16,7 @@ from sie_sym.cli_numbers import NumericalQuestion
 from sie_sym.cli_options import MODELS, point
 from sie_sym.cli_output import Answer
 from sie_sym.cli_report_flow import flow_section, small_start
+from sie_sym.cli_report_untied import UNTIED_SETTING, network_section, require_plain_network
 from sie_sym.digits import decimal, shown
 from sie_sym.errors import SieSymError
 from sie_sym.evidence import Evidence
@@ -48,11 +49,14 @@ class Report:
     start: str | None = None
     eta: float = 0.1
     order: int | None = None
+    untied: bool = False
     summary: list[tuple[str, str, Evidence | None]] = field(default_factory=list)
 
     def require_readable(self) -> None:
         """Raise `SieSymError` for what is wrong with the question itself: there would be nothing to report."""
         assert self.question.target.tokens
+        if self.untied:
+            require_plain_network(self.question, self.start)
         if self.question.model_text is not None:
             statistics = self.question.model.statistics
             if self.start is not None:
@@ -70,6 +74,8 @@ class Report:
         ]
         if self.question.model_text is None:
             parts.append(("What a model sees", lambda: missing("What a model sees", _NO_MODEL)))
+        elif self.untied:
+            parts += [("Population loss and flow", self.network), ("Tied against untied network", self.gain)]
         else:
             parts += [
                 ("Population loss", self.loss),
@@ -102,12 +108,12 @@ class Report:
             if question.model_text.strip() == "softmax-attention" and question.reduction is None:
                 names[0] = ("reduction", "identity")
             options = ", ".join(f"{name} {text}" for name, text in names if text is not None)
-            written = question.model_text.strip()
+            written = "untied" if self.untied else question.model_text.strip()
             known = written if written in MODELS else f"phi(z) = {written}"
-            notes.append(f"Model: {known}{f' ({options})' if options else ''}, statistics "
-                         f"{', '.join(map(str, question.model.statistics))}.")  # fmt: skip
+            overlaps = "m_l, one a token" if self.untied else ", ".join(map(str, question.model.statistics))
+            notes.append(f"Model: {known}{f' ({options})' if options else ''}, statistics {overlaps}.")
             formulas += map(Formula, model.formulas)
-            conventions += model.conventions
+            conventions += [UNTIED_SETTING] if self.untied else model.conventions
         else:
             notes.append("No model: what follows is about the target alone.")
         given = ", ".join(f"{symbol} = {value}" for symbol, value in question.values.items())
@@ -289,6 +295,12 @@ class Report:
         )
         return Section("Finite learning rate", Evidence.NUMERICAL, tuple(notes), (Formula(law),),
                        conventions=(TIME, SETTING))  # fmt: skip
+
+    def network(self) -> Section:
+        """R of the untied network in one overlap a token, and its flow (Lemma 5, Prop. 2)."""
+        made, kind = network_section(self.question)
+        self.summary.append(("Population loss", kind, made.evidence))
+        return made
 
     def gain(self) -> Section:
         """What an untied network of the same activation loses."""

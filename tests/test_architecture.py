@@ -46,7 +46,7 @@ LINES = (
     "plot_phases plot_dynamics",
     "mathml inline_svg report",
     "cli_options cli_numbers cli_answer cli_expansion cli_output cli_landscape cli_dynamics cli_check cli_sweep "
-    "cli_derive cli_report_flow cli_report_sections cli_report cli __main__",
+    "cli_derive cli_report_flow cli_report_untied cli_report_sections cli_report cli __main__",
 )
 STREET = [module for line in LINES for module in line.split()]
 

@@ -401,6 +401,21 @@ def test_positional_and_semantic_attention(folder: Path) -> None:
     assert "come from a table over (m, eps)" in text
 
 
+UNTIED = ("-g", "z1 - z2", "--model", "untied", "--activation", "identity")
+
+
+def test_an_untied_network(folder: Path) -> None:
+    """R = 3 - sqrt(2) (m1 - m2) and dm_l/dt = +-sqrt(2) (1 - m_l^2): E g^2 = 2, E sigma^2 = 1, c_1 = 1 (Lemma 5)."""
+    path = folder / "untied.html"
+    sections = run(*UNTIED, "-o", str(path))["sections"]
+    assert [s["title"] for s in sections][-2:] == ["Population loss and flow", "Tied against untied network"]
+    assert not any(s["missing"] for s in sections)
+    page = path.read_text()
+    assert "one a token" in check_self_contained(page).text
+    assert r"R(m_{1}, m_{2}) = - \sqrt{2} m_{1} + \sqrt{2} m_{2} + 3" in html.unescape(page)
+    assert r"\frac{d m_{1}}{dt} = - \sqrt{2} \left(m_{1}^{2} - 1\right)" in html.unescape(page)
+
+
 # ---- errors ------------------------------------------------------------------------------------
 
 
@@ -413,7 +428,10 @@ def test_positional_and_semantic_attention(folder: Path) -> None:
         ((*PAIR, "--start", "m=2", "-o", "page.html"), "outside the unit ball"),
         ((*PAIR, "--recovery", "2", "-o", "page.html"), "--recovery"),
         (("-g", "z1", "--start", "m=.1", "-o", "page.html"), "needs a model: pass --model"),
-        (("-g", "z1", "--model", "untied", "--activation", "relu", "-o", "page.html"), "untied"),
+        ((*UNTIED, "--encoding", "1,-1", "-o", "page.html"), "--encoding 1,-1 does not apply to --model untied"),
+        ((*UNTIED, "--inject", "1,0", "-o", "page.html"), "--inject 1,0 does not apply to --model untied"),
+        ((*UNTIED, "--start", "m=.1", "-o", "page.html"), "--start m=.1 does not apply to --model untied"),
+        (("-g", "z1", "--model", "untied", "-o", "page.html"), "--activation"),
         (("-g", "z1*(", "-o", "page.html"), "sie-sym:"),
         (("-g", "[[z1],[z2]]", "--model", "linear-attention", "-o", "page.html"), "outputs"),
     ],
