@@ -93,8 +93,9 @@ def main() -> None:
 
     \b
     Formulas: tokens z1, z2, ...; + - * / ^; He(k, x) (probabilists'), he(k, x) = He/sqrt(k!); exp log sin cos tan
-    sinh cosh tanh sqrt abs sign step relu erf Phi sigmoid softplus gelu min max pi; sum(l, 1, 100, He(2, z[l])),
-    prod(l, 2, 30, 1 + z[l]); [[..],[..]] for matrices; any other name is a real parameter; decimals are exact.
+    sinh cosh tanh sqrt abs sign step relu erf Phi sigmoid softplus gelu min max pi; softmax(k, x1, .., xn), its k-th
+    entry; sum(l, 1, 100, He(2, z[l])), prod(l, 2, 30, 1 + z[l]); [[..],[..]] for matrices; any other name is a real
+    parameter; decimals are exact.
     @NAME is a target of the paper: sie-sym targets.
 
     \b
