@@ -82,8 +82,8 @@ def _number_text(name: str, value: Any) -> str:
 class Problem:
     """A target and a model made of their texts, and their loss, noise and functions, made when first asked for.
 
-    This is what a task of a sweep is about.  The question of a command, `cli_options.Question`, is read from options
-    instead, which its messages name, and also from LaTeX; one of them never sees the other's texts.
+    This is what a task of a sweep is about.  The question of a command, `cli_options.Question`, is read from options,
+    which its messages name, and also from LaTeX; what a model's texts mean `model_text` says to both.
     """
 
     def __init__(self, formulas: Formulas) -> None:
