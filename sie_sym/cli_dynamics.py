@@ -156,7 +156,7 @@ def sgd(
         from sie_sym.plot_dynamics import plot_sgd
 
         prediction, words = predicted(found, texts, question, model, gram_matrix(gram))
-        plot_sgd(found, plot, prediction, overlaps(model))
+        plot_sgd(found, plot, prediction, overlaps(model), fields)
         answer = replace(answer, data={**answer.data, "prediction": words}, rows=[*answer.rows, ("prediction", words)])
     emit_plain(answer, as_json, output)
 

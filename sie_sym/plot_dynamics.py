@@ -12,8 +12,10 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
+from sie_sym.chain import recovery_form
 from sie_sym.drift import Variance
 from sie_sym.errors import SieSymError
+from sie_sym.fields import Fields
 from sie_sym.flow import gradient_flow_batch
 from sie_sym.latex_printer import printed
 from sie_sym.numeric import FloatArray
@@ -101,22 +103,30 @@ def _steps(t: FloatArray, found: SGDResult) -> FloatArray:
 
 
 def plot_sgd(
-    found: SGDResult, path: str | Path, prediction: Prediction | None = None, statistics: Sequence[sp.Symbol] = ()
+    found: SGDResult,
+    path: str | Path,
+    prediction: Prediction | None = None,
+    statistics: Sequence[sp.Symbol] = (),
+    fields: Fields | None = None,
 ) -> Path:
     """Draw a run of SGD to `path` (.png, .svg or .pdf): each overlap and their norm against the steps.
 
     Bands are quantiles over the replicas whose trajectories the result keeps, 10 to 90 and 25 to 75 percent, around
-    the median; the ODE's prediction is dashed (its 10, 50 and 90 percent where starts are random).  The norm has the
-    recovery threshold and the median recovery step, if there is one.
+    the median; the ODE's prediction is dashed (its 10, 50 and 90 percent where starts are random).  The norm is the
+    |(e, m)| of weak recovery if the run's `fields` are given, else |(m, eps)|, the same for orthonormal columns of C;
+    it has the recovery threshold and the median recovery step, if there is one.
 
     Raises `SieSymError` for other extensions and files that cannot be written, `MissingExtra` without matplotlib.
     """
-    return save(lambda: sgd_figure(found, prediction, statistics), path)
+    return save(lambda: sgd_figure(found, prediction, statistics, fields), path)
 
 
 def sgd_figure(
-    found: SGDResult, prediction: Prediction | None = None, statistics: Sequence[sp.Symbol] = ()
-) -> Figure:  # fmt: skip
+    found: SGDResult,
+    prediction: Prediction | None = None,
+    statistics: Sequence[sp.Symbol] = (),
+    fields: Fields | None = None,
+) -> Figure:
     """The matplotlib figure of `plot_sgd`, not yet drawn."""
     require_matplotlib()
     from matplotlib.figure import Figure
@@ -135,7 +145,7 @@ def sgd_figure(
         grid[0].axhline(0, color=FAINT, lw=0.6, zorder=0)
         grid[0].set_ylabel("overlaps")
         grid[0].tick_params(labelbottom=False)
-    _draw_norm(grid[-1], found, prediction, untied)
+    _draw_norm(grid[-1], found, prediction, fields)
     settings = found.settings
     lost = f", {found.diverged} diverged and left out" if found.diverged else ""
     kept = found.paths.shape[2]
@@ -186,13 +196,16 @@ def _quantiles(values: FloatArray) -> FloatArray:
     return np.asarray(np.quantile(values[:, finite], QUANTILES, axis=1))
 
 
-def _draw_norm(axes: Axes, found: SGDResult, prediction: Prediction | None, untied: bool) -> None:
-    def norm(paths: FloatArray) -> FloatArray:
-        scale = math.sqrt(paths.shape[1]) if untied else 1.0
-        return np.asarray(np.sqrt((paths**2).sum(axis=1)) / scale)
+def _draw_norm(axes: Axes, found: SGDResult, prediction: Prediction | None, fields: Fields | None) -> None:
+    untied, columns = found.m_mean.ndim == 2, found.paths.shape[1]
+    form = np.eye(columns) / columns if untied else np.eye(columns) if fields is None else recovery_form(fields)
 
-    one = found.paths.shape[1] == 1
-    name = r"$|\mathbf{m}| / \sqrt{L}$" if untied else "$|m|$" if one else r"$|(m, \varepsilon)|$"
+    def norm(paths: FloatArray) -> FloatArray:
+        return np.asarray(np.sqrt(np.einsum("tin,ij,tjn->tn", paths, form, paths)))
+
+    name = r"$|(m, \varepsilon)|$" if fields is None else r"$|(\mathbf{e}, m)|$"
+    if untied or columns == 1:
+        name = r"$|\mathbf{m}| / \sqrt{L}$" if untied else "$|m|$"
     _bands(axes, found, norm(found.paths), "#4a4a4a", name)
     if prediction is not None:
         _predicted(axes, prediction, norm(prediction.paths), prediction.name)

@@ -168,6 +168,19 @@ def test_bands_and_lines_are_quantiles_of_the_replicas() -> None:
     assert "40 replicas" in overlaps.get_title(loc="left")
 
 
+def test_the_norm_of_a_run_is_that_of_weak_recovery() -> None:
+    # |(e, m)|^2 = m^2 + |C|^2 eps^2 (Def. 1), and eta is crossed at the step that the run reports.
+    model = encoded()
+    assert model.encoding is not None
+    found = sgd(model, start=(0.1, 0.1), threshold=0.5)
+    axes = sgd_figure(found, fields=fields_of(he2(2), model)).axes[1]
+    assert axes.get_ylabel() == r"$|(\mathbf{e}, m)|$"
+    drawn = np.asarray(axes.lines[0].get_ydata())
+    length = np.array([float(sum(c**2 for c in model.encoding))])
+    expected = np.sqrt(found.paths[:, 0] ** 2 + length * found.paths[:, 1] ** 2)
+    np.testing.assert_allclose(drawn, np.median(expected, axis=1))
+
+
 def test_replicas_that_diverged_are_left_out_and_counted() -> None:
     with pytest.warns(RuntimeWarning, match="diverged"):
         found = sgd(linear_attention(2), start=(0.5,), rate=1e200, steps=100)
