@@ -245,4 +245,4 @@ def _reason(s: int, sees: bool | None, mute: bool | None, tied: bool | None, unt
     return f"c_{s} S_{s} is not zero" if s == 1 else f"c_{s} S_{s} > 0"
 
 
-__all__ = ["Gain", "LeadingTensor", "activation_coefficient", "gain"]
+__all__ = ["Gain", "activation_coefficient", "gain"]

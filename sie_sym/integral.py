@@ -1,4 +1,4 @@
-r"""Smoothed functions without an elementary form: the interface of `smoothed.Smoothed` over `GaussianExpectation` nodes.
+r"""Smoothed functions without an elementary form: `smoothed.Smoothed` over `GaussianExpectation` nodes.
 
 (G_v h)(t) = E h(t + sqrt(v) Z) and C_alpha(h) = E[h(Z) He_alpha(Z)] stay integrals that print, differentiate and
 enclose; what is exact after all (zeros by symmetry, the logistic identities) the nodes find themselves.

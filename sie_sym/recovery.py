@@ -19,15 +19,17 @@ from sie_sym.balls import working_precision
 from sie_sym.enclosure import decide_sign, enclose
 from sie_sym.errors import SieSymError
 from sie_sym.exponents import information_exponent
-from sie_sym.gain import LeadingTensor, activation_coefficient
+from sie_sym.gain import activation_coefficient
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.hermite import factorial
+from sie_sym.independent_sum import equivalent_tokens
+from sie_sym.leading_tensor import LeadingTensor
 from sie_sym.lsoda import RECOVERY, until
 from sie_sym.numeric import FloatArray, scalar_function
 from sie_sym.sphere_maximum import Form, largest_found
 from sie_sym.symmetric_tensor import tokens_of_tensor
 from sie_sym.target import Target
-from sie_sym.untied import NetworkLoss, equivalent_tokens, tied_loss, untied_loss
+from sie_sym.untied import NetworkLoss, tied_loss, untied_loss
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ import sympy as sp
 
 from sie_sym.errors import DomainError, FormulaError, SieSymError, TruncationError
 from sie_sym.functions import token
-from sie_sym.independent_sum import IndependentSum, equivalent_tokens
+from sie_sym.independent_sum import IndependentSum
 from sie_sym.linear_forms import has_tokens
 from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.parseval import contraction, second_moment
@@ -232,4 +232,4 @@ def _activation_products(activation: sp.Expr) -> tuple[Transform, Transform, sp.
     return squared, mixed, _start(whole)
 
 
-__all__ = ["NetworkLoss", "equivalent_tokens", "tied_loss", "untied_loss"]
+__all__ = ["NetworkLoss", "tied_loss", "untied_loss"]
