@@ -55,6 +55,7 @@ _HOMES = {
     "flow": "Flow FlowBatch gradient_flow gradient_flow_batch weak_recovery_time",
     "tables": "Coefficients",
     "latex": "FlowEquation latex latex_document",
+    "plain_printer": "plain",
     "plot": "plot_flow",
     "plot_surface": "plot_surface",
     "plot_phases": "plot_phases",

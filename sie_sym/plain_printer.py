@@ -25,7 +25,9 @@ class _PlainPrinter(StrPrinter):
 
 
 def plain(expression: sp.Expr) -> str:
-    """An expression as text.
+    """An expression as plain text, its Gaussian expectations as E[..] over independent standard normals Z1, Z2, ...
+
+    Python syntax otherwise; `str` keeps the exact nodes.
 
     >>> t, z1 = sp.Symbol("t", real=True), sp.Symbol("z1", real=True)
     >>> plain(2 * GaussianExpectation(sp.tanh(z1), {z1: t}, {1: 2}))
