@@ -81,18 +81,24 @@ class DegreeProducts:
             start += len(part)
         return cls(pairs, basis, mean - basis @ (basis.T @ mean), count, rows)
 
-    def products(self, coefficients: Array) -> Array:
-        """Those of n functions, (n, k, order + 1, ...), with all rows in each degree: (n, number, order + 1)."""
-        n, k = coefficients.shape[:2]
+    def products(self, coefficients: Array, means: Array | None = None) -> Array:
+        """Those of n functions g, (n, k, order + 1, ...), with all rows in each degree: (n, number, order + 1).
+
+        With the `means` E g, (n, k), the coefficients are those of basis^T g, (n, j, order + 1, ...).
+        """
+        n, outputs = coefficients.shape[:2]
         pairs, width = self.pairs.places.shape
-        flat = coefficients.reshape(n, k, -1)
-        weights = self.basis.T @ flat.take(self.pairs.places.ravel(), axis=2)
+        flat = coefficients.reshape(n, outputs, -1)
+        weights = flat.take(self.pairs.places.ravel(), axis=2)
+        if means is None:
+            weights, means = self.basis.T @ weights, flat[:, :, 0]
         weights = weights.reshape(n, -1, pairs, width).transpose(2, 0, 1, 3)
         slotted = (weights[:, None] * self.pairs.slots[:, :, None, None]).reshape(pairs, 2 * n, -1)
         found = (slotted @ self.rows.transpose(0, 2, 1)).reshape(pairs, 2, n, -1)
-        low, high = found.transpose(1, 2, 3, 0)
-        products = np.concatenate([low, high[..., : self.pairs.order + 1 - pairs][..., ::-1]], axis=-1)
-        products[:, : self.count, 0] += (flat[:, :, 0] @ self.offset)[:, None]
+        products = np.empty((n, found.shape[-1], self.pairs.order + 1))
+        products[..., :pairs] = found[:, 0].transpose(1, 2, 0)
+        products[..., pairs:] = found[: self.pairs.order + 1 - pairs, 1].transpose(1, 2, 0)[..., ::-1]
+        products[:, : self.count, 0] += (means @ self.offset)[:, None]
         return products
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sie_sym.errors import DomainError
 from sie_sym.quadrature import (
     Array,
     NumericFunction,
@@ -28,10 +29,10 @@ from sie_sym.spectral import Parity, SpectralExpansion, hermite_coefficients
 _RUNGS = {
     1: ((160, 10.4, math.inf), (320, 10.4, math.inf), (640, 10.4, math.inf), (1280, 10.4, math.inf)),
     2: (
-        (80, 10.0, 4e-8),
-        (98, 10.3, 4e-7),
-        (128, 10.8, 4e-6),
-        (192, 11.4, 1e-4),
+        (78, 10.0, 1e-7),
+        (98, 10.3, 1.5e-6),
+        (128, 10.8, 6e-5),
+        (192, 11.4, 1e-3),
         (320, 12.0, math.inf),
         (512, 12.0, math.inf),
     ),
@@ -84,17 +85,23 @@ class HermiteGrid:
 
     def norms(self, values: Array) -> float:
         """E|h|^2."""
-        return float(np.trace(self.means(values)[1]))
+        return float(self.means(values)[1].trace())
 
     def roughness(self, values: Array) -> float:
-        """How much of h sqrt(density), h: (2, N) -> (1, N), has the highest frequency of the grid along an axis."""
+        """How much of h sqrt(density), h: (2, N) -> (1, N), has the highest frequency of the grid along an axis.
+
+        What is even along the axis does not show: a hint of where to start, and no estimate of an error.
+        """
+        return float(np.abs(self._alternating @ values[0]).max() / math.sqrt(np.vdot(values * self.densities, values)))
+
+    @functools.cached_property
+    def _alternating(self) -> Array:
+        """Signs that alternate along one axis, with random weights of the rows along it, times sqrt(density)."""
         nodes = self.weights.shape[1]
-        square = (values[0].take(self.places) * self.inside).reshape(nodes, nodes)
-        scale = np.sqrt(self.weights[0])
-        alternating = scale.copy()
-        alternating[::2] *= -1
-        ends = np.abs([alternating @ square, square @ alternating]) * scale
-        return float(ends.max() / math.sqrt(np.vdot(values * self.densities, values)))
+        weights = np.random.default_rng(7).standard_normal((2, nodes, 1))
+        along = weights * (-1.0) ** np.arange(nodes)
+        both = np.concatenate([along, along.transpose(0, 2, 1)]).reshape(4, -1)
+        return np.asarray(both[:, self.inside > 0] * np.sqrt(self.densities))
 
     def _half(self, values: Array) -> bool:
         """Whether the values are those at z_1 > 0 alone."""
@@ -112,21 +119,64 @@ def hermite_grid(tokens: int, order: int, half_width: float, step: float) -> Her
     return HermiteGrid(nodes[:, inside], weights, np.cumsum(inside) - 1, inside.astype(float), densities[inside])
 
 
-def smooth_coefficients(
-    function: NumericFunction, tokens: int, order: int, basis: Array | None = None
-) -> SpectralExpansion:
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """E h (k,) and E|h|^2 of all outputs, and the error of the latter."""
+
+    mean: Array
+    norm2: float
+    norm2_error: float
+
+
+def smooth_coefficients(function: NumericFunction, tokens: int, order: int) -> SpectralExpansion:
     r"""The coefficients of `hermite_coefficients` for h: (L, N) -> (k, N), quicker where h is smooth and L <= 2.
 
     Two grids of different step and range that agree to 5e-11 of the norm decide, finer and finer ones while that helps;
     h(-z) = h(z) or -h(z) is looked for at all the nodes of one of them, and halves the other.  Where it does not help
     (kinks), and for three tokens and more, the answer is that of `hermite_coefficients`.
 
-    With an orthonormal `basis` (k, j) the part of h across it may be replaced by its mean (`SpectralExpansion.unseen`).
-
     >>> h = smooth_coefficients(lambda z: np.cos(z[:1] + z[1:]), 2, 8)
     >>> abs(h.coefficient((1, 1))[0] + math.exp(-1)) < 1e-11, h.error < 1e-11
     (np.True_, True)
     """
+    found = _on_rungs(function, tokens, order, None)
+    return found[0] if found else _general(function, tokens, order)
+
+
+def spanned_coefficients(
+    function: NumericFunction, tokens: int, order: int, basis: Array
+) -> tuple[SpectralExpansion, Moments]:
+    """The coefficients of basis^T h, as those of `smooth_coefficients`, and the moments of all of h: (L, N) -> (k, N).
+
+    `basis` is (k, j), of orthonormal columns.  The error of degree 0 is that of E h, too.
+
+    >>> h, moments = spanned_coefficients(lambda z: np.concatenate([z, 1 - z]), 1, 2, np.eye(2)[:, :1])
+    >>> h.coefficient((1,)).round(9), moments.mean.round(9), round(moments.norm2, 9)
+    (array([1.]), array([0., 1.]), 3.0)
+    """
+    found = _on_rungs(function, tokens, order, basis)
+    if found:
+        return found
+    all_outputs = _general(function, tokens, 0)
+    mean = all_outputs.coefficients.ravel()
+    if len(mean) != len(basis):
+        raise DomainError(f"the function and the basis have {sorted({len(mean), len(basis)})} outputs: they must agree")
+    along = _general(lambda z: basis.T @ np.reshape(function(z), (len(mean), -1)), tokens, order)
+    along.errors[0] = max(along.errors[0], all_outputs.error)
+    return along, Moments(mean, all_outputs.norm2, all_outputs.norm2_error)
+
+
+def _general(function: NumericFunction, tokens: int, order: int) -> SpectralExpansion:
+    """Those of `hermite_coefficients`, with more nodes for kinks."""
+    function = checked(function, tokens, None, None)
+    kinked = KINKED_NODES[tokens] if tokens in KINKED_NODES and has_kinks(function, tokens) else None
+    return hermite_coefficients(function, tokens, order, nodes=kinked, parity=parity_of(function, tokens))
+
+
+def _on_rungs(
+    function: NumericFunction, tokens: int, order: int, basis: Array | None
+) -> tuple[SpectralExpansion, Moments] | None:
+    """The answer of the first pair of grids that agree; None where there is none."""
     last, before, rough = math.inf, 1, 0.0
     for nodes, reach, limit in _RUNGS.get(tokens, ()):
         if rough > limit:
@@ -134,31 +184,28 @@ def smooth_coefficients(
         step = 2 * reach / nodes
         coarse = hermite_grid(tokens, order, 0.97 * reach, 1.05 * step)
         values = _values(function, coarse.points)
-        if values is None:
-            break
-        if basis is not None and len(basis) != len(values):
-            basis = None
+        if values is None or (basis is not None and len(values) != len(basis)):
+            return None
         if rough == 0 and limit < math.inf:
             rough = coarse.roughness(_mixture(len(values)) @ values)
             if rough > limit:
                 continue
         found = _by_two_grids(function, values, coarse, hermite_grid(tokens, order, reach, step), basis)
         if found is None:
-            break
-        error = max(found.error * math.sqrt(found.norm2), found.norm2_error)
-        if error <= _GOAL * found.norm2:
+            return None
+        along, moments = found
+        error = max(along.error * math.sqrt(moments.norm2), moments.norm2_error)
+        if error <= _GOAL * moments.norm2:
             return found
         if error > last * (before / nodes) ** 4:
-            break  # kinks: more nodes do not pay
+            return None  # kinks: more nodes do not pay
         last, before = error, nodes
-    function = checked(function, tokens, None, None)
-    kinked = KINKED_NODES[tokens] if tokens in KINKED_NODES and has_kinks(function, tokens) else None
-    return hermite_coefficients(function, tokens, order, nodes=kinked, parity=parity_of(function, tokens))
+    return None
 
 
 def _by_two_grids(
     function: NumericFunction, values: Array, coarse: HermiteGrid, fine: HermiteGrid, basis: Array | None
-) -> SpectralExpansion | None:
+) -> tuple[SpectralExpansion, Moments] | None:
     """The coefficients on a grid, their errors from the values on a coarser one; None where the function is refused."""
     # one random combination of the outputs has the parity of all of them, and errors as large as theirs
     mixture = _mixture(len(values))
@@ -185,23 +232,20 @@ def _by_two_grids(
     other *= kept
     difference = (other.reshape(1, -1) - check @ value.reshape(len(value), -1))[0]
     spread = np.maximum.reduceat(np.abs(difference).take(by_degree), starts)
-    norm2, unseen = float(np.trace(gram)), 0.0
-    norm2_spread = abs(float(np.trace(other_gram)) - norm2)
+    spread[0] = max(spread[0], float(np.abs(mixture @ (mean - other_mean))[0]))
+    norm2, norm2_error = _trace(gram, other_gram)
+    rounding = _ROUNDING * math.sqrt(norm2)
+    moments = Moments(mean, norm2, norm2_error)
     if basis is not None:
-        along, other_along = (float(np.trace(basis.T @ g @ basis)) for g in (gram, other_gram))
-        norm2_spread = max(norm2_spread, abs(other_along - along))
-        spread[0] = max(spread[0], float(np.abs(mixture @ (mean - other_mean))[0]))
-        across = mean - basis @ (basis.T @ mean)
-        unseen = norm2 - along - float(across @ across)
-        value = basis @ value.reshape(len(value), -1)
-        value[:, 0] = mean
-        value = value.reshape(len(mean), *kept.shape)
-    norm = math.sqrt(norm2)
-    rounding = _ROUNDING * norm
-    errors = 2 * spread + rounding
-    norm2_error = 2 * norm2_spread + rounding * norm
+        norm2, norm2_error = _trace(basis.T @ gram @ basis, basis.T @ other_gram @ basis)
     method = f"2 uniform grids of about {fine.weights.shape[1]} nodes a token"
-    return SpectralExpansion(value, errors, norm2, norm2_error, method, unseen)
+    return SpectralExpansion(value, 2 * spread + rounding, norm2, norm2_error, method), moments
+
+
+def _trace(gram: Array, other: Array) -> tuple[float, float]:
+    """E|h|^2 and its error, from two grids."""
+    norm2 = float(gram.trace())
+    return norm2, 2 * abs(float(other.trace()) - norm2) + _ROUNDING * norm2
 
 
 @functools.lru_cache(maxsize=24)
@@ -229,7 +273,7 @@ def _values(function: NumericFunction, points: Array) -> Array | None:
     if values.shape[-1:] != points.shape[-1:]:
         return None
     values = values.reshape(-1, points.shape[1])
-    return values if math.isfinite(float(values.sum())) else None
+    return values if math.isfinite(np.vdot(values, values)) else None
 
 
 def parity_of(function: NumericFunction, tokens: int) -> Parity | None:
@@ -244,4 +288,12 @@ def parity_of(function: NumericFunction, tokens: int) -> Parity | None:
     return "even" if np.abs(here - there).max() <= limit else "odd"
 
 
-__all__ = ["KINKED_NODES", "HermiteGrid", "hermite_grid", "parity_of", "smooth_coefficients"]
+__all__ = [
+    "KINKED_NODES",
+    "HermiteGrid",
+    "Moments",
+    "hermite_grid",
+    "parity_of",
+    "smooth_coefficients",
+    "spanned_coefficients",
+]

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from sie_sym.errors import DomainError
 from sie_sym.gauss_hermite import HIGHEST_DEGREE, polynomial_coefficients
-from sie_sym.hermite_grid import parity_of, smooth_coefficients
+from sie_sym.hermite_grid import parity_of, smooth_coefficients, spanned_coefficients
 from sie_sym.model_table import ModelTable, model_table
 from sie_sym.quadrature import Array, NumericFunction
 from sie_sym.spectral import SpectralExpansion, hermite_coefficients, softmax_matrix
@@ -92,20 +92,26 @@ def target_loss(
     >>> float(target_loss(lambda z: np.cos(z[:1]), table).value(0.5, 0.0).round(9))    # (1 + e^-2)/2 - 1.5 e^(-1/2) + 3
     2.657871652
     """
-    basis = None if nodes else table.basis
-    e = _expansion(_rotated(target, table.rotation), table, nodes, degree, basis)
-    overlaps, errors = table.overlaps(e.coefficients[None])
+    function, basis = _rotated(target, table.rotation), table.basis
+    if basis is None or nodes is not None or degree is not None:
+        e = _expansion(function, table, nodes, degree)
+        overlaps, errors = table.overlaps(e.coefficients[None])
+        norm2, norm2_error = e.norm2, e.norm2_error
+    else:  # what the model does not span has a mean and a norm
+        e, moments = spanned_coefficients(function, len(table.encoding), table.order, basis)
+        overlaps, errors = table.overlaps(e.coefficients[None], moments.mean[None])
+        norm2, norm2_error = moments.norm2, max(e.norm2_error, moments.norm2_error)
     return SpectralLoss(
         table.encoding,
         table.frame,
         table.order,
-        e.norm2,
-        max(e.tail, _ROUNDING * e.norm2),
+        norm2,
+        max(e.tail, _ROUNDING * norm2),
         overlaps[0],
         table.norm2,
         table.tail,
         errors[0] + table.weights * e.errors,
-        e.norm2_error + table.norm_error,
+        norm2_error + table.norm_error,
     )
 
 
@@ -171,14 +177,14 @@ def family_of(
 
 
 def _expansion(
-    function: NumericFunction, table: ModelTable, nodes: int | None, degree: int | None, basis: Array | None = None
+    function: NumericFunction, table: ModelTable, nodes: int | None, degree: int | None
 ) -> SpectralExpansion:
-    """The coefficients of a target in the coordinates of a table; across `basis` it may be replaced by its mean."""
+    """The coefficients of a target in the coordinates of a table."""
     tokens, order = len(table.encoding), table.order
     if degree is not None and degree <= HIGHEST_DEGREE:
         found = polynomial_coefficients(function, tokens, order, degree)
     elif nodes is None:
-        found = smooth_coefficients(function, tokens, order, basis)
+        found = smooth_coefficients(function, tokens, order)
     else:
         found = hermite_coefficients(function, tokens, order, nodes=nodes, parity=parity_of(function, tokens))
     outputs = len(found.coefficients)

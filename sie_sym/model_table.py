@@ -75,14 +75,14 @@ class ModelTable:
         """By how much an error of all coefficients of one degree changes a_k at most (Cauchy-Schwarz)."""
         return np.asarray(self.sizes * np.sqrt(self.layout.numbers))
 
-    def overlaps(self, coefficients: Array) -> tuple[Array, Array]:
+    def overlaps(self, coefficients: Array, means: Array | None = None) -> tuple[Array, Array]:
         r"""The Chebyshev series of a_k(e) = sum_{|b|=k} C_b(g).C_b(phi(. + e))/b!, shape (n, *nodes, order + 1).
 
         `coefficients`, (n, k, order + 1, ...), are those of n targets, normalised and in the rotated coordinates.  With
         the estimated errors of the a_k that the table and its interpolation make, (n, order + 1).
         """
         found = (
-            self.rows.products(coefficients)
+            self.rows.products(coefficients, means)
             if isinstance(self.rows, DegreeProducts)
             else self.layout.products(self.layout.row(coefficients), self.rows)
         )

@@ -83,7 +83,6 @@ class SpectralExpansion:
     `coefficients[i, a_1, ..., a_L]` is C_alpha(h_i)/sqrt(alpha!) = E[h_i(Z) he_alpha(Z)], shape (k, order+1,
     ...), and 0 where |alpha| > order.  `errors[j]` estimates the largest absolute error of those of degree j,
     `error` of any; `norm2` is E|h|^2 and `norm2_error` its error; `method` says what the estimates rest on.
-    `unseen` is the variance of outputs, in an orthonormal frame, whose coefficients are left out but for their means.
     Source: arXiv:2506.02651, Thm 3.
     """
 
@@ -92,7 +91,6 @@ class SpectralExpansion:
     norm2: float
     norm2_error: float
     method: str
-    unseen: float = 0.0
 
     evidence = Evidence.NUMERICAL
 
@@ -126,8 +124,8 @@ class SpectralExpansion:
 
     @property
     def tail(self) -> float:
-        r"""E|h|^2 - sum_{|alpha| <= order} C_alpha^2/alpha!, the squared norm of what is cut off (>= 0)."""
-        return max(self.norm2 - self.unseen - float(np.vdot(self.coefficients, self.coefficients)), 0.0)
+        r"""E|h|^2 - sum_{|alpha| <= order} C_alpha^2/alpha!, the squared norm of what is left out (>= 0)."""
+        return max(self.norm2 - float(np.vdot(self.coefficients, self.coefficients)), 0.0)
 
 
 def hermite_coefficients(

@@ -185,7 +185,7 @@ def _interpolate(series: Array, p: list[Array]) -> Array:
     if not p:
         return series
     shape = np.broadcast_shapes(*(x.shape for x in p))
-    flat = [np.broadcast_to(x, shape).ravel().clip(-1.0, 1.0) for x in p]
+    flat = [(x if x.shape == shape else np.broadcast_to(x, shape)).ravel().clip(-1.0, 1.0) for x in p]
     result = _chebyshev_values(flat[0], len(series)) @ series.reshape(len(series), -1)
     result = result.reshape(len(flat[0]), *series.shape[1:])
     for x in flat[1:]:
