@@ -129,11 +129,12 @@ def phases_answer(found: PhaseLine) -> Answer:
     edges = {round(v, 6) for v in boundaries.values() if v is not None}
     if any(round(r.low, 6) not in {0.0, *edges} for r in found.regions):
         lines.append("of the minima at (1, 0) and (0, 1); other changes below: one that left its corner along the rim")
+    accuracy = "the digits shown" if found.error < 5e-11 else f"{found.error:.0e}"
     rows: list[Row] = [
         ("a", f"{found.a:g}"),
         ("omega at", lines),
         ("regions", [f"{r.low:.6f} to {r.high:.6f}  {r.name}" for r in found.regions]),
-        ("evidence", f"{found.evidence.value}, boundaries to {found.error:.0e}"),
+        ("evidence", f"{found.evidence.value}, boundaries to {accuracy}"),
     ]
     return Answer(data, rows, (found,))
 
