@@ -247,7 +247,7 @@ def _on_nodes(
         even = grids[0].even
     pairs = DegreePairs.of(tokens, order)
     probe = np.random.default_rng(3).standard_normal((1, outputs, *[order + 1] * tokens))
-    number, last = 2 * math.ceil(7 + 5 * max(sigma, default=0.0)), math.inf
+    number, last = 2 * math.ceil(11 + 5 * max(sigma, default=0.0)), math.inf
     while True:
         layout = Layout.of((number,) * rank, even, tokens, outputs, order)
         columns, starts = layout.columns, layout.starts
