@@ -209,7 +209,8 @@ class Case:
         h = self.function.formula
         at = h.subs(W, self.w)
         transform = weierstrass_transform(h)
-        plane, function = split_grid(self.function.kinks), numeric([at], 2)
+        # E exp(4 z1) has its peak at z1 = 4.
+        plane, function = split_grid(self.function.kinks, 12.5 if at.has(sp.exp) else 9.5), numeric([at], 2)
         values, drawn = (function(p.points)[0] for p in (plane, DRAWS))
         size = plane.mean(values**2) + 1
         # The highest order first: the others then come with it.

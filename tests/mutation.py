@@ -42,6 +42,8 @@ TESTS = {
     "gaussian": "test_integral test_agreement test_gaussian",
     "gaussian_rules": "test_integral test_agreement test_gaussian",
     "gaussian_enclosure": "test_integral test_agreement test_gaussian",
+    "hermite_grid": "test_hermite_grid",
+    "model_table": "test_model_table",
     "sgd": "test_sgd test_gram_matrix",
     "chain": "test_sgd test_gram_matrix",
     "fields": "test_sgd test_gram_matrix",

@@ -9,7 +9,7 @@ import pytest
 from independent import Array
 
 from sie_sym.errors import DomainError
-from sie_sym.hermite_grid import hermite_grid, smooth_coefficients
+from sie_sym.hermite_grid import hermite_grid, parity_of, smooth_coefficients, spanned_coefficients
 from sie_sym.spectral import hermite_coefficients, softmax_matrix
 
 
@@ -92,3 +92,37 @@ def test_half_a_grid_is_enough_for_a_parity():
     even = np.add.outer(np.arange(9), np.arange(9)) % 2 == 0
     np.testing.assert_allclose(part[0][even], whole[0][even], atol=1e-14)
     np.testing.assert_allclose(grid.norms(values[:, half:]), grid.norms(values), atol=1e-14)
+
+
+def test_a_parity_is_seen():
+    assert parity_of(lambda z: np.cos(z[:1] - z[1:]), 2) == "even"
+    assert parity_of(lambda z: np.concatenate([np.sin(z[:1]), z[1:] ** 3]), 2) == "odd"
+    assert parity_of(lambda z: np.exp(z[:1]), 1) is None
+    assert parity_of(lambda z: np.concatenate([np.cos(z), np.sin(z)]), 1) is None
+    assert parity_of(lambda z: np.cos(z[:1]), 3) is None  # no grid would find out
+
+
+def test_errors_scale_with_the_function():
+    """By a power of two nothing is rounded: every error and norm is that of h, scaled."""
+    h, scaled = (smooth_coefficients(lambda z, c=c: c * np.cos(z[:1] + 0.3 * z[1:]), 2, 8) for c in (1.0, 1024.0))
+    assert scaled.norm2 == 1024**2 * h.norm2
+    assert scaled.norm2_error == 1024**2 * h.norm2_error > 0
+    np.testing.assert_array_equal(scaled.errors, 1024 * h.errors)
+
+
+def test_outputs_with_kinks_along_a_basis():
+    """(|z|, z, 1 - |z|) along (1, 0, -1)/sqrt 2 and (0, 1, 0): E|Z| = sqrt(2/pi), C_2(|z|) = 2 phi(0)."""
+    basis = np.array([[1.0, 0.0], [0.0, math.sqrt(2)], [-1.0, 0.0]]) / math.sqrt(2)
+    found, moments = spanned_coefficients(lambda z: np.concatenate([np.abs(z), z, 1 - np.abs(z)]), 1, 4, basis)
+    mean, second = math.sqrt(2 / math.pi), 2 / math.sqrt(2 * math.pi)
+    assert "random places" in found.method
+    assert np.abs(moments.mean - [mean, 0, 1 - mean]).max() <= found.errors[0]
+    assert abs(moments.norm2 - (4 - 2 * mean)) <= moments.norm2_error + 1e-12
+    for k, expected in ((0, [(2 * mean - 1) / math.sqrt(2), 0]), (1, [0, 1]), (2, [second * math.sqrt(2), 0])):
+        assert np.abs(found.coefficient((k,)) - expected).max() <= math.sqrt(math.factorial(k)) * found.errors[k]
+    # what the basis does not see is in the error of degree 0 alone
+    found, moments = spanned_coefficients(lambda z: np.concatenate([np.abs(z), z]), 1, 4, np.array([[0.0], [1.0]]))
+    assert abs(moments.mean[0] - mean) <= found.errors[0] < 1e-3
+    assert found.errors[1:].max() < 1e-9 < found.errors[0]
+    with pytest.raises(DomainError, match=r"\[2, 3\] outputs"):
+        spanned_coefficients(lambda z: np.concatenate([np.abs(z), z]), 1, 4, basis)

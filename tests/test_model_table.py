@@ -9,9 +9,10 @@ import pytest
 from independent import Array
 
 from sie_sym import model_table as module
+from sie_sym.degree_products import DegreePairs, DegreeProducts
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.loss_family import family_of, loss_family, spectral_loss, target_loss
-from sie_sym.model_table import ModelTable, model_table
+from sie_sym.model_table import ModelTable, model_table, remainder
 from sie_sym.spectral import softmax_matrix
 
 OPPOSITE = [[1.0], [-1.0]]
@@ -152,3 +153,43 @@ def test_refusals(attention):
         model_table(lambda z: z[:1], [[1.0]] * 5, order=40)
     with pytest.raises(DomainError, match="encoding of shape"):
         model_table(lambda z: z[:1], [1.0])
+
+
+def test_a_kinked_model_in_closed_form():
+    """g = He_2, phi = |z|, C = 1: E|Z + e| has the second derivative 2 phi(e), so R = 3 + e^2 - 4 m^2 phi(e)."""
+    table = model_table(np.abs, [[1.0]])
+    assert table.kinks
+    assert table.layout.even
+    # the error of a kink jumps from node to node: more nodes of the overlaps would interpolate it
+    assert table.layout.nodes[0] < 100
+    loss = target_loss(lambda z: z**2 - 1, table, degree=2)
+    m, eps = np.meshgrid(np.linspace(-1, 1, 9), np.linspace(-1, 1, 11))
+    expected = 3 + eps**2 - 4 * m**2 * np.exp(-(eps**2) / 2) / math.sqrt(2 * math.pi)
+    assert (np.abs(loss.value(m, eps) - expected) <= loss.error(m, eps)).all()
+    assert loss.error(m, eps).max() < 1e-3
+
+
+def test_what_is_kept_fits_into_memory_with_its_padding(monkeypatch):
+    def table(limit: float) -> ModelTable:
+        monkeypatch.setattr(module, "MEMORY_LIMIT", limit)
+        return model_table(lambda z: np.sin(z[:1] + z[1:]), [[1.0], [0.5]], order=12, nodes=40)
+
+    padding = DegreePairs.of(2, 12).padding
+    assert padding > 1.05
+    needed = 8 * table(0).rows.floats * padding
+    assert not isinstance(table(0.99 * needed).rows, DegreeProducts)
+    assert isinstance(table(1.01 * needed).rows, DegreeProducts)
+
+
+def test_the_remainder_is_the_largest_of_the_last_two_along_each_axis():
+    for place, expected in (
+        ((0, 4, 1, 2), 3),
+        ((0, 5, 0, 0), 3),
+        ((0, 1, 3, 0), 3),
+        ((0, 2, 4, 1), 3),
+        ((0, 3, 2, 2), 0),
+    ):
+        series = np.zeros((1, 6, 5, 3))
+        series[place] = -3
+        assert remainder(series, 2).tolist() == [expected]
+    assert remainder(np.ones((2, 3)), 0).tolist() == [0, 0]
