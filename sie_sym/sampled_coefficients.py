@@ -166,9 +166,9 @@ def block_rows(floats: int) -> int:
     return min(max(_BLOCK // floats, _ROWS[0]), _ROWS[1])
 
 
-def evaluation_cost(tokens: int) -> float:
-    """Nanoseconds that softmax attention over so many tokens takes at one point."""
-    return 16.0 * tokens**2
+def evaluation_cost(tokens: int, outputs: int) -> float:
+    """Nanoseconds that so many outputs of softmax attention over so many tokens take at one point."""
+    return 16.0 * tokens**2 + 30.0 * outputs
 
 
 def basis_cost(count: int, outputs: int) -> float:
@@ -196,7 +196,7 @@ def sampled_coefficients(
     tokens = chosen.shape[1]
     outputs = len(np.asarray(function(np.zeros((tokens, 1)))))
     if log2 is None:
-        cost = evaluation_cost(tokens) + basis_cost(len(chosen), outputs)
+        cost = evaluation_cost(tokens, outputs) + basis_cost(len(chosen), outputs)
         log2 = points_within(cost, f"sampling {len(chosen)} coefficients of {outputs} functions of {tokens} tokens")
     rows = block_rows(len(chosen) + outputs + tokens)
     basis, middle = HermiteBasis(chosen), centre(function, tokens)

@@ -167,7 +167,7 @@ def _sampled(parts: HermiteSum, model: NumericFunction, shifts: Sequence[Array],
     tokens = len(shifts[0])
     outputs = parts.coefficients.shape[1]
     degrees, _ = parts.degrees
-    cost = len(shifts) * (evaluation_cost(tokens) + outputs * (2 + len(degrees)))
+    cost = len(shifts) * (evaluation_cost(tokens, outputs) + 4.0 * outputs * len(degrees))
     cost += basis_cost(len(parts.alphas), outputs)
     log2 = points_within(cost, f"sampling a model of {outputs} outputs and {tokens} tokens at {len(shifts)} shifts")
     rows = block_rows(len(parts.alphas) + outputs * (len(degrees) + 1) + tokens)

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from scipy import special
 
-from sie_sym import sampled_coefficients as module
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.sampled_coefficients import (
     HermiteBasis,
@@ -18,6 +17,7 @@ from sie_sym.sampled_coefficients import (
     points_within,
     sampled_coefficients,
 )
+from sie_sym.scrambled_sobol import confidence
 from sie_sym.spectral import hermite_coefficients, softmax_matrix
 
 
@@ -46,7 +46,7 @@ def test_intervals_contain_the_grids_values_and_their_errors_are_of_that_size(to
     assert deviation.size >= 138
     assert np.abs(deviation).max() < 1
     assert 0.12 < np.sqrt((deviation**2).mean()) < 0.23  # sqrt(15/13)/6.5 = 0.165 for normal errors
-    assert abs(found.norm2.mean() - grid.norm2) < module.confidence(found.norm2) + grid.norm2_error
+    assert abs(found.norm2.mean() - grid.norm2) < confidence(found.norm2) + grid.norm2_error
 
 
 def test_rows_of_softmax_sum_to_one_in_every_sample() -> None:
