@@ -280,11 +280,13 @@ def _on_nodes(
         checks = np.concatenate([a - b for a, b in zip(here[0], there, strict=True)])
         norm_error = 2 * float(np.abs(here[0].norm2 - there.norm2).max())
     worst = float(np.add.reduceat(checks**2, starts, axis=1).max())
-    kept = (
-        DegreeProducts.of([*rows, checks], len(norm2), layout.places, outputs, pairs)
-        if isinstance(rows, list)
-        else replace(rows, checks=checks)
-    )
+    if isinstance(rows, list):
+        rows.append(checks)
+        kept: DegreeProducts | ShiftedCoefficients | MeanCoefficients = DegreeProducts.of(
+            rows, len(norm2), layout.places, outputs, pairs
+        )
+    else:
+        kept = replace(rows, checks=checks)
     return ModelTable(
         C,
         U,
