@@ -50,12 +50,13 @@ class Answer:
 
     def _plain_rows(self) -> Sequence[Row]:
         """The rows with expectations as E[..], and one that says what they are."""
-        from sie_sym.plain_printer import EXPLANATION, in_plain_text
+        from sie_sym.plain_printer import EXPLANATION, PlainText
 
+        in_plain_text = PlainText(self.expressions)
         rows: list[Row] = []
         for label, value in self.rows:
             lines = [value] if isinstance(value, str) else value
-            rows.append((label, [in_plain_text(line, self.expressions) for line in lines]))
+            rows.append((label, [in_plain_text(line) for line in lines]))
         # only tokens are indexed otherwise
         explained = any("E[" in line for _, lines in rows for line in lines)
         return [*rows, ("where", EXPLANATION)] if explained else rows

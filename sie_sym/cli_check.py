@@ -117,7 +117,7 @@ def _subject(texts: Mapping[str, Any], order: int) -> tuple[Question, Model | Ne
 def verdict_answer(found: Verdict, question: Question) -> Answer:
     """The command `check`; `difference` is ours - claimed."""
     from sie_sym.digits import shown
-    from sie_sym.plain_printer import in_plain_text
+    from sie_sym.plain_printer import PlainText
 
     difference = None if found.difference is None else str(found.difference)
     data = {
@@ -138,7 +138,7 @@ def verdict_answer(found: Verdict, question: Question) -> Answer:
     told = found.reason if found.reason.startswith(found.verdict) else f"{found.verdict}: {found.reason}"
     rows += [("claim", found.claim.text), ("verdict", told)]
     if found.difference is not None:
-        text = in_plain_text(shown(found.difference), [found.difference])
+        text = PlainText([found.difference])(shown(found.difference))
         rows.append(("ours - claimed", text if len(text) <= _LONGEST else "too long to show (--json prints it)"))
     rows.append(("routes", [f"{route.name}: {route.said}" for route in found.routes]))
     integrals = [] if found.difference is None else [found.difference]

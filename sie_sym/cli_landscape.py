@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 def landscape_answer(question: NumericalQuestion) -> Answer:
     """The command `hessian`."""
     from sie_sym.landscape import Landscape
-    from sie_sym.plain_printer import in_plain_text
+    from sie_sym.plain_printer import PlainText
 
     found = question.landscape()
     gradient, hessian, more = _exact(found) if isinstance(found, Landscape) else _numerical(found)
     told, table = gradient, hessian
     if isinstance(found, Landscape):
-        table = [[in_plain_text(entry, found.hessian) for entry in row] for row in hessian]
+        in_plain_text = PlainText(found.hessian)
+        table = [[in_plain_text(entry) for entry in row] for row in hessian]
     elif found.loss.replicates:
         told, table = _sampled(found)
     escape, visible = found.escape, found.visible

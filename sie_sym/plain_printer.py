@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from functools import cached_property
 
 import sympy as sp
 from sympy.printing.str import StrPrinter
@@ -37,14 +39,30 @@ def plain(expression: sp.Expr) -> str:
     return text
 
 
-def in_plain_text(text: str, expressions: Iterable[sp.Basic]) -> str:
-    """A text in which parts of some expressions occur as SymPy prints them, its expectations written as by `plain`."""
-    if GaussianExpectation.__name__ not in text:
-        return text
-    nodes = {node for expression in expressions for node in expression.atoms(GaussianExpectation)}
-    for node in sorted(nodes, key=str, reverse=True):
-        text = text.replace(str(node), plain(node))
-    return text
+class PlainText:
+    """Texts in which parts of some expressions occur as SymPy prints them, with the expectations written as by `plain`.
+
+    Expressions of thousands of expectations are printed once, and only if a text has one.
+    """
+
+    def __init__(self, expressions: Iterable[sp.Basic]) -> None:
+        self._expressions = tuple(expressions)
+
+    @cached_property
+    def _written(self) -> dict[str, str]:
+        nodes = {node for expression in self._expressions for node in expression.atoms(GaussianExpectation)}
+        return {str(node): plain(node) for node in nodes}
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        # the outer one of two nodes that begin alike is the longer
+        return re.compile("|".join(re.escape(text) for text in sorted(self._written, key=len, reverse=True)))
+
+    def __call__(self, text: str) -> str:
+        """One of these texts."""
+        if GaussianExpectation.__name__ not in text or not self._written:
+            return text
+        return self._pattern.sub(lambda found: self._written[found[0]], text)
 
 
-__all__ = ["EXPLANATION", "in_plain_text", "plain"]
+__all__ = ["EXPLANATION", "PlainText", "plain"]

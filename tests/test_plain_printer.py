@@ -16,7 +16,7 @@ from sie_sym.gaussian import GaussianExpectation
 from sie_sym.measure import measure
 from sie_sym.numeric import numeric_function
 from sie_sym.parse import parse_formula
-from sie_sym.plain_printer import EXPLANATION, in_plain_text, plain
+from sie_sym.plain_printer import EXPLANATION, PlainText, plain
 
 z1, z2 = token(1), token(2)
 a, eps = sp.symbols("a eps", real=True)
@@ -37,7 +37,7 @@ NODES = [
 @pytest.mark.parametrize(("expression", "text"), NODES, ids=[text for _, text in NODES])
 def test_plain(expression: sp.Expr, text: str) -> None:
     assert plain(expression) == text
-    assert in_plain_text(f"x = {expression}; y = ({expression})", [expression]) == f"x = {text}; y = ({text})"
+    assert PlainText([expression])(f"x = {expression}; y = ({expression})") == f"x = {text}; y = ({text})"
 
 
 @pytest.mark.parametrize(
