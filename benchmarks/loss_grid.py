@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.comparison import Growth, Row, Section, best, deviation
-from sie_sym.loss_family import positional_semantic_family, positional_semantic_loss, target_loss
-from sie_sym.model_table import model_table
-from sie_sym.spectral import softmax_matrix
+from sie_sym.losses.loss_family import positional_semantic_family, positional_semantic_loss, target_loss
+from sie_sym.losses.model_table import model_table
+from sie_sym.quadratures.spectral import softmax_matrix
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 OMEGA, SIDE = 0.67, 200

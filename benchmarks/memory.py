@@ -52,7 +52,7 @@ CASES = {
     "the commands of the README": commands(*_README),
     "R on a 200 x 200 grid, softmax attention, L = 2": """
 import numpy as np
-from sie_sym.loss_family import positional_semantic_loss
+from sie_sym.losses.loss_family import positional_semantic_loss
 loss = positional_semantic_loss(0.67)
 point = np.linspace(-0.99, 0.99, 200)[:, None], np.linspace(-1, 1, 200)[None, :]
 loss.value(*point), loss.gradient(*point), loss.hessian(*point), loss.error(*point)
@@ -64,7 +64,7 @@ phase_labels(np.linspace(0.7, 1, 200), np.linspace(0.4, 1, 200), search=True)
 """,
     "Hermite coefficients, L = 3, order 60, shifts streamed": """
 import numpy as np
-from sie_sym.loss_family import spectral_loss
+from sie_sym.losses.loss_family import spectral_loss
 g = lambda z: np.tanh(z[:1] + z[1:2] * z[2:])
 loss = spectral_loss(g, lambda z: np.tanh(z.sum(axis=0, keepdims=True)), [[1.0, 0], [0, 1], [-1, 0]], order=60)
 loss.value(0.3, 0.2, 0.1)

@@ -21,8 +21,8 @@ from benchmarks.comparison import Row, Section, apart, best, deviation
 from benchmarks.transform import power_sum, unstructured
 from sie_sym.functions import He, token
 from sie_sym.hermite import MultiIndex
-from sie_sym.hermite_grid import smooth_coefficients
-from sie_sym.spectral import hermite_coefficients, softmax_matrix
+from sie_sym.quadratures.hermite_grid import smooth_coefficients
+from sie_sym.quadratures.spectral import hermite_coefficients, softmax_matrix
 from sie_sym.weierstrass import weierstrass_transform
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

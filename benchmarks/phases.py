@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.comparison import Row, Section, best, deviation
 from benchmarks.loss_grid import OMEGA, PAPER, RULES, SIDE, TUNED, GaussHermite, TunedGaussHermite
-from sie_sym.loss_family import positional_semantic_family
+from sie_sym.losses.loss_family import positional_semantic_family
 from sie_sym.phase_diagram import phase_boundaries, phase_labels, positional_semantic_landscape
 
 Array = np.ndarray[Any, np.dtype[np.float64]]

@@ -15,11 +15,11 @@ import numpy as np
 import sympy as sp
 
 from benchmarks.comparison import Growth, Row, Section, best
-from sie_sym.fields import Fields, fields_of
 from sie_sym.functions import He, token
 from sie_sym.model import linear_attention
-from sie_sym.replicas import Engine
 from sie_sym.sgd import SGDSettings, plain_sgd, run_sgd
+from sie_sym.simulation.fields import Fields, fields_of
+from sie_sym.simulation.replicas import Engine
 from sie_sym.target import Target
 
 RATE, PLAIN_STEPS = 0.05, 500

@@ -15,14 +15,14 @@ import numpy as np
 import sympy as sp
 
 from sie_sym.derivation import Claim, Page, all_zero
-from sie_sym.enclosure import decide_zero
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import token
 from sie_sym.gaussian import GaussianExpectation
+from sie_sym.integrals.enclosure import decide_zero
 from sie_sym.model import attention_matrix, linear_attention, softmax_attention
 from sie_sym.numeric import numeric_function
-from sie_sym.spectral import hermite_coefficients
+from sie_sym.quadratures.spectral import hermite_coefficients
 from sie_sym.weierstrass import weierstrass_transform
 
 PAGE = Page("attention_reduction", "App. A, eq. 1", "attention with tied keys and queries, as a function of z = X w")

@@ -17,11 +17,11 @@ import numpy as np
 import sympy as sp
 
 from sie_sym.derivation import Claim, Page, all_zero, gaussian_mean
-from sie_sym.enclosure import decide_sign
 from sie_sym.evidence import Evidence
 from sie_sym.functions import token
+from sie_sym.integrals.enclosure import decide_sign
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import formula_model, softmax_attention
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.paper_targets import named_target
 from sie_sym.population_loss import population_loss
 from sie_sym.target import Target

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from sie_sym.losses.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.model import softmax_attention
 from sie_sym.numerical_landscape import NumericalLandscape, numerical_landscape
-from sie_sym.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.paper_targets import named_target
 
 SOURCE = "arXiv:2506.02651, Fig. 1"
@@ -50,7 +50,7 @@ def check() -> dict[str, Any]:
 def figure(path: str | Path) -> Path:
     """R(m) without encoding on the left, R(m, eps) with it on the right; one row a target."""
     from sie_sym.plot import SEMANTIC, save
-    from sie_sym.plot_surface import draw_surface_map
+    from sie_sym.plots.surface import draw_surface_map
 
     def draw() -> Any:
         from matplotlib.figure import Figure

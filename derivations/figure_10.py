@@ -29,9 +29,9 @@ import numpy as np
 
 from derivations.figure_frame import command, draw_gain, logarithmic
 from derivations.figure_runs import Arrivals, Case, FloatArray, GainCurve, Settings, Tell, ignore, run_all, run_fields
-from sie_sym.fields import fields_of
 from sie_sym.model import ACTIVATION_VARIABLE, softmax_attention
 from sie_sym.paper_targets import named_target
+from sie_sym.simulation.fields import fields_of
 
 SOURCE = "arXiv:2506.02651, Fig. 10"
 TARGET, SQUARE = "he2-normalized", ACTIVATION_VARIABLE**2

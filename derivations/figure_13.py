@@ -32,8 +32,8 @@ from derivations.figure_runs import Tell, ignore
 from sie_sym.flow import gradient_flow_batch
 from sie_sym.frobenius_loss import frobenius_noise
 from sie_sym.numerical_noise import NumericalNoise
-from sie_sym.replicas import Engine
 from sie_sym.sgd import SGDSettings, run_sgd
+from sie_sym.simulation.replicas import Engine
 
 SOURCE = "arXiv:2506.02651, Fig. 13"
 A, OMEGA = float(SCALE), float(WEIGHT)

@@ -19,8 +19,8 @@ import numpy as np
 import sympy as sp
 
 from sie_sym.flow import Flow, gradient_flow
+from sie_sym.losses.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.model import softmax_attention
-from sie_sym.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.paper_targets import named_target
 from sie_sym.phase_diagram import region
 

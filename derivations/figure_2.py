@@ -15,9 +15,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sie_sym.losses.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.model import softmax_attention
 from sie_sym.numerical_landscape import numerical_landscape
-from sie_sym.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.paper_targets import named_target
 
 SOURCE = "arXiv:2506.02651, Fig. 2"
@@ -47,7 +47,7 @@ def check() -> dict[str, Any]:
 def figure(path: str | Path) -> Path:
     """R(m, eps) for the two reductions."""
     from sie_sym.plot import save
-    from sie_sym.plot_surface import draw_surface_map
+    from sie_sym.plots.surface import draw_surface_map
 
     def draw() -> Any:
         from matplotlib.figure import Figure

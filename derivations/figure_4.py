@@ -36,7 +36,7 @@ def check(size: int = 200) -> dict[str, Any]:
 def figure(path: str | Path) -> Path:
     """The regions, with the settings of Figs. 5 and 13 marked."""
     from sie_sym.plot import save
-    from sie_sym.plot_phases import phases_figure
+    from sie_sym.plots.phases import phases_figure
 
     return save(lambda: phases_figure(points=EXAMPLES), path)
 

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from sie_sym.disk_minima import minima
 from sie_sym.flow import FlowBatch, gradient_flow_batch
+from sie_sym.losses.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.model import softmax_attention
 from sie_sym.numeric import FloatArray
-from sie_sym.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.paper_targets import named_target
 from sie_sym.phase_diagram import region
+from sie_sym.phases.disk_minima import minima
 from sie_sym.target import Target
 
 SOURCE = "arXiv:2506.02651, Fig. 5 (left)"
@@ -67,7 +67,7 @@ def check(count: int = 128) -> dict[str, Any]:
 def figure(path: str | Path) -> Path:
     """The surface with trajectories: orange ones end at the positional minimum, blue ones at the semantic."""
     from sie_sym.plot import POSITIONAL, SEMANTIC, draw_contours, draw_curvatures, frame_disk, save
-    from sie_sym.plot_surface import draw_minima, draw_relief
+    from sie_sym.plots.surface import draw_minima, draw_relief
 
     def draw() -> Any:
         from matplotlib.figure import Figure

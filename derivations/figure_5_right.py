@@ -43,14 +43,14 @@ from scipy.special import log_ndtr
 from derivations.figure_5_left import target
 from derivations.figure_frame import command
 from derivations.figure_runs import Tell, ignore
-from sie_sym.fields import Fields, fields_of
 from sie_sym.flow import gradient_flow_batch
 from sie_sym.frobenius_loss import frobenius_loss
+from sie_sym.losses.numerical_loss import NumericalLoss
 from sie_sym.model import softmax_attention
-from sie_sym.numerical_loss import NumericalLoss
 from sie_sym.phase_diagram import phase_boundaries
-from sie_sym.replicas import Engine
 from sie_sym.sgd import SGDSettings, run_sgd
+from sie_sym.simulation.fields import Fields, fields_of
+from sie_sym.simulation.replicas import Engine
 
 SOURCE = "arXiv:2506.02651, Fig. 5 (right)"
 MODEL = softmax_attention(2).with_encoding([[1, -1]])

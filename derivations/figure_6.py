@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from sie_sym.losses.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.model import softmax_attention
 from sie_sym.numerical_landscape import numerical_landscape
-from sie_sym.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.paper_targets import named_target
 
 SOURCE = "arXiv:2506.02651, Fig. 6 and App. D"

@@ -23,13 +23,13 @@ import sympy as sp
 from derivations.figure_5_right import MODEL, FloatArray
 from derivations.figure_frame import command
 from derivations.figure_runs import Tell, ignore
-from sie_sym.fields import fields_of
 from sie_sym.flow import gradient_flow_batch
-from sie_sym.numerical_loss import tabulated_loss
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.paper_targets import named_target
 from sie_sym.phase_diagram import phase_boundaries
-from sie_sym.replicas import Engine
 from sie_sym.sgd import SGDSettings, run_sgd
+from sie_sym.simulation.fields import fields_of
+from sie_sym.simulation.replicas import Engine
 from sie_sym.target import Target
 
 SOURCE = "arXiv:2506.02651, App. F.3"

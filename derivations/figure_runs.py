@@ -19,14 +19,14 @@ import numpy as np
 import sympy as sp
 from numpy.typing import NDArray
 
-from sie_sym.fields import Fields, fields_of
 from sie_sym.functions import relu
-from sie_sym.independent_sum import equivalent_tokens
 from sie_sym.model import ACTIVATION_VARIABLE, tied_network
 from sie_sym.paper_targets import named_target
 from sie_sym.recovery import drift_function, recovery_time
-from sie_sym.replicas import Engine
 from sie_sym.sgd import SGDSettings, run_sgd
+from sie_sym.simulation.fields import Fields, fields_of
+from sie_sym.simulation.replicas import Engine
+from sie_sym.tensors.independent_sum import equivalent_tokens
 from sie_sym.untied import NetworkLoss, tied_loss, untied_loss
 
 RELU = relu(ACTIVATION_VARIABLE)

@@ -16,13 +16,13 @@ from statistics import NormalDist
 import sympy as sp
 
 from derivations.figure_runs import Tell, ignore
-from sie_sym.fields import Fields, fields_of
 from sie_sym.functions import He, relu, token
 from sie_sym.model import ACTIVATION_VARIABLE, tied_network
 from sie_sym.recovery import recovery_time
-from sie_sym.replicas import Engine
 from sie_sym.scaling import HittingTime, Law, ScalingFit, fit, hitting_time
 from sie_sym.sgd import SGDSettings
+from sie_sym.simulation.fields import Fields, fields_of
+from sie_sym.simulation.replicas import Engine
 from sie_sym.target import Target
 from sie_sym.untied import NetworkLoss, tied_loss
 

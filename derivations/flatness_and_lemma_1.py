@@ -17,9 +17,9 @@ from sie_sym.exponents import information_exponent
 from sie_sym.functions import He, token
 from sie_sym.hermite import inner_product
 from sie_sym.landscape import landscape
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import ACTIVATION_VARIABLE, formula_model, linear_attention, softmax_attention, tied_network
 from sie_sym.numerical_landscape import NumericalLandscape, numerical_landscape
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.paper_targets import named_target
 from sie_sym.population_loss import population_loss
 from sie_sym.target import Target

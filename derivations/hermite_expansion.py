@@ -18,10 +18,10 @@ from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import token
 from sie_sym.hermite import sparse
-from sie_sym.measure import measure
 from sie_sym.numeric import numeric_function
 from sie_sym.parseval import second_moment
-from sie_sym.spectral import hermite_coefficients
+from sie_sym.quadratures.measure import measure
+from sie_sym.quadratures.spectral import hermite_coefficients
 from sie_sym.weierstrass import weierstrass_transform
 
 PAGE = Page("hermite_expansion", "Thm 3", "Hermite coefficients are derivatives of the Weierstrass transform")

@@ -25,9 +25,9 @@ from sie_sym.derivation import Claim, Page, all_zero, gaussian_mean
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import He, hermite_polynomial, token
 from sie_sym.hermite import Tensor, factorial, inner_product, multi_indices
-from sie_sym.odeco import is_odeco
-from sie_sym.operator_norm import operator_norm
-from sie_sym.symmetric_tensor import contract
+from sie_sym.tensors.odeco import is_odeco
+from sie_sym.tensors.operator_norm import operator_norm
+from sie_sym.tensors.symmetric_tensor import contract
 from sie_sym.weierstrass import weierstrass_transform
 
 PAGE = Page("hermite_tensors", "Lemmas 2-4", "symmetric tensors, correlated fields and separable links")

@@ -15,11 +15,11 @@ from sie_sym.derivation import Claim, Page, all_zero
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import token
-from sie_sym.measure import measure
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import softmax_attention
 from sie_sym.numerical_landscape import numerical_landscape
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.paper_targets import named_target, softmax_rows
+from sie_sym.quadratures.measure import measure
 
 PAGE = Page("injected_encoding", "App. D", "an injected encoding breaks the even symmetry")
 EXPECTED = ("proved", "proved", "refuted", "proved", "confirmed numerically")

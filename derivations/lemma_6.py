@@ -23,10 +23,10 @@ from sie_sym.functions import He, hermite_polynomial, token
 from sie_sym.gain import activation_coefficient
 from sie_sym.hermite import Tensor, multi_indices
 from sie_sym.model import ACTIVATION_VARIABLE
-from sie_sym.odeco import odeco_decomposition
-from sie_sym.operator_norm import operator_norm
-from sie_sym.symmetric_tensor import contract, contract_all_ones
 from sie_sym.target import Target
+from sie_sym.tensors.odeco import odeco_decomposition
+from sie_sym.tensors.operator_norm import operator_norm
+from sie_sym.tensors.symmetric_tensor import contract, contract_all_ones
 from sie_sym.untied import tied_loss, untied_loss
 
 PAGE = Page("lemma_6", "Lemma 6, App. C and E", "from the drifts to the times of weak recovery")

@@ -10,16 +10,16 @@ from __future__ import annotations
 import sympy as sp
 
 from sie_sym.derivation import Claim, Page, all_zero
-from sie_sym.enclosure import decide_sign
 from sie_sym.evidence import Evidence
 from sie_sym.functions import sigmoid, token
 from sie_sym.gaussian import GaussianExpectation
-from sie_sym.logistic import logistic_moment
-from sie_sym.measure import measure
+from sie_sym.integrals.enclosure import decide_sign
+from sie_sym.integrals.logistic import logistic_moment
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import softmax_attention
 from sie_sym.numerical_landscape import numerical_landscape
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.paper_targets import named_target
+from sie_sym.quadratures.measure import measure
 
 PAGE = Page("normalisation_of_figure_2", "Fig. 2", "Fig. 2 needs the trace over sqrt(L)")
 EXPECTED = ("proved", "refuted", "proved", "confirmed numerically")

@@ -11,19 +11,19 @@ from __future__ import annotations
 import sympy as sp
 
 from sie_sym.derivation import Claim, Page, all_zero
-from sie_sym.enclosure import decide_sign
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import He, sigmoid, token
 from sie_sym.gaussian import GaussianExpectation
-from sie_sym.logistic import logistic_moment
-from sie_sym.loss_family import positional_semantic_loss
-from sie_sym.measure import measure
+from sie_sym.integrals.enclosure import decide_sign
+from sie_sym.integrals.logistic import logistic_moment
+from sie_sym.losses.loss_family import positional_semantic_loss
 from sie_sym.numeric import numeric_function
 from sie_sym.paper_targets import named_target
 from sie_sym.phase_diagram import minima, phase_boundaries, positional_semantic_landscape, region
 from sie_sym.phase_formulas import trapping_scale
-from sie_sym.spectral import hermite_coefficients
+from sie_sym.quadratures.measure import measure
+from sie_sym.quadratures.spectral import hermite_coefficients
 
 PAGE = Page("positional_semantic", "section 4, App. F", "the positional-semantic model")
 EXPECTED = (

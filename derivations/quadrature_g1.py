@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from sie_sym.derivation import Claim, Page, all_zero
 from sie_sym.evidence import Evidence
 from sie_sym.functions import hermite_polynomial, sigmoid, token
-from sie_sym.logistic import logistic_moment
+from sie_sym.integrals.logistic import logistic_moment
 from sie_sym.phase_diagram import phase_boundaries
 
 PAGE = Page("quadrature_g1", "App. G.1", "the quadrature of the numerical code and its error")

@@ -19,7 +19,7 @@ from scipy.stats import binom
 from derivations.figure_5_right import Runs, Settings, Transition, loss, simulate
 from sie_sym.derivation import Claim, Page
 from sie_sym.evidence import Evidence
-from sie_sym.replicas import Engine
+from sie_sym.simulation.replicas import Engine
 
 PAGE = Page(
     "semantic_or_positional_by_simulation", "Fig. 5 (right), Fig. 12", "where SGD ends: semantic or positional"

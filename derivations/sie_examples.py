@@ -16,10 +16,10 @@ from sie_sym.derivation import Claim, Page, all_zero
 from sie_sym.evidence import Evidence
 from sie_sym.exponents import information_exponent
 from sie_sym.functions import He, sigmoid, token
-from sie_sym.logistic import logistic_moment
+from sie_sym.integrals.logistic import logistic_moment
 from sie_sym.numeric import numeric_function
 from sie_sym.paper_targets import named_target
-from sie_sym.spectral import hermite_coefficients
+from sie_sym.quadratures.spectral import hermite_coefficients
 from sie_sym.target import Target
 from sie_sym.weierstrass import weierstrass_transform
 

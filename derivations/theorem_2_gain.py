@@ -15,10 +15,10 @@ from sie_sym.evidence import Evidence
 from sie_sym.functions import He, relu, token
 from sie_sym.gain import Gain, gain
 from sie_sym.model import ACTIVATION_VARIABLE
-from sie_sym.odeco import is_odeco
 from sie_sym.paper_targets import named_target
 from sie_sym.recovery import recovery_times
 from sie_sym.target import Target
+from sie_sym.tensors.odeco import is_odeco
 
 PAGE = Page("theorem_2_gain", "Thm 2, App. E", "the gain of tied over untied networks")
 EXPECTED = ("proved", "proved", "proved", "proved", "proved", "confirmed numerically")

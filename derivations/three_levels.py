@@ -25,18 +25,18 @@ import sympy as sp
 from scipy import integrate, stats
 
 from sie_sym.derivation import Claim, Page
-from sie_sym.drift import Drift
 from sie_sym.evidence import Evidence
-from sie_sym.fields import Fields, fields_of
 from sie_sym.flow import gradient_flow, gradient_flow_batch
+from sie_sym.flows.drift import Drift
 from sie_sym.functions import He, relu, token
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import ACTIVATION_VARIABLE, Model, linear_attention, softmax_attention, tied_network
 from sie_sym.numeric import FloatArray, LossFunction
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.numerical_noise import noise_function, tabulated_noise
 from sie_sym.paper_targets import named_target
 from sie_sym.population_loss import population_loss
 from sie_sym.sgd import SGDSettings, run_sgd
+from sie_sym.simulation.fields import Fields, fields_of
 from sie_sym.target import Target
 
 PAGE = Page("three_levels", "Assumption 2, eq. 11 and 28, Def. 1", "SGD, its finite-rate limit and the gradient flow")

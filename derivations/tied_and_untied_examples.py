@@ -30,8 +30,8 @@ from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.paper_targets import named_target
 from sie_sym.parse import parse_formula
 from sie_sym.recovery import recovery_times
-from sie_sym.symmetric_tensor import contract_all_ones
 from sie_sym.target import Target
+from sie_sym.tensors.symmetric_tensor import contract_all_ones
 from sie_sym.untied import tied_loss, untied_loss
 from sie_sym.weierstrass import weierstrass_transform
 

@@ -13,24 +13,24 @@ from dataclasses import replace
 
 import sympy as sp
 
-from sie_sym.audit_claims import GAINS, INDICES, Claim, parse_claim
-from sie_sym.audit_conventions import Conventions
-from sie_sym.audit_crossing import check_crossing
-from sie_sym.audit_entries import combined, entries
-from sie_sym.audit_exponents import check_exponent
-from sie_sym.audit_landscape import check_landscape
-from sie_sym.audit_remedies import reduced, remedy_of
-from sie_sym.audit_routes import Route, compared, mean_of, monte_carlo, quadrature
-from sie_sym.audit_signs import Domain, Point, ball_sign, counterexample, decimals, is_zero, measured, proves
-from sie_sym.audit_subject import RATE, Quantity, Subject
-from sie_sym.audit_verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict, at_point
+from sie_sym.audits.claims import GAINS, INDICES, Claim, parse_claim
+from sie_sym.audits.conventions import Conventions
+from sie_sym.audits.crossing import check_crossing
+from sie_sym.audits.entries import combined, entries
+from sie_sym.audits.exponents import check_exponent
+from sie_sym.audits.landscape import check_landscape
+from sie_sym.audits.remedies import reduced, remedy_of
+from sie_sym.audits.routes import Route, compared, mean_of, monte_carlo, quadrature
+from sie_sym.audits.signs import Domain, Point, ball_sign, counterexample, decimals, is_zero, measured, proves
+from sie_sym.audits.subject import RATE, Quantity, Subject
+from sie_sym.audits.verdict import PROVED, REFUTED, UNDECIDED, Counterexample, Verdict, at_point
 from sie_sym.digits import plus_minus, with_error
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.gaussian import GaussianExpectation, evidence_of
-from sie_sym.measure import Measured
 from sie_sym.model import Model
 from sie_sym.population_loss import DEFAULT_ORDER
+from sie_sym.quadratures.measure import Measured
 from sie_sym.target import Target
 from sie_sym.untied import NetworkLoss
 from sie_sym.weierstrass import weierstrass_transform

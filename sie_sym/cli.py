@@ -11,13 +11,13 @@ from typing import Any
 
 import click
 
-from sie_sym.cli_answer import emit
-from sie_sym.cli_check import check
-from sie_sym.cli_derive import derive
-from sie_sym.cli_dynamics import gain, gram_matrix, gram_option, sgd
-from sie_sym.cli_options import Question, model_options, output_options, point, target_options
-from sie_sym.cli_report import report
-from sie_sym.cli_sweep import sweep
+from sie_sym.commands.answer import emit
+from sie_sym.commands.check import check
+from sie_sym.commands.derive import derive
+from sie_sym.commands.dynamics import gain, gram_matrix, gram_option, sgd
+from sie_sym.commands.options import Question, model_options, output_options, point, target_options
+from sie_sym.commands.report import report
+from sie_sym.commands.sweep import sweep
 from sie_sym.errors import SieSymError
 
 BAD_INPUT = 2
@@ -112,7 +112,7 @@ def sie(as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> None
     \b
     Example: sie-sym sie -g "He(1,z1)*He(4,z2) + He(2,z3)*He(2,z4)"
     """
-    from sie_sym.cli_expansion import exponent_answer
+    from sie_sym.commands.expansion import exponent_answer
     from sie_sym.exponents import information_exponent
 
     emit(exponent_answer(information_exponent(Question(**texts).target)), as_json, as_latex, output)
@@ -128,7 +128,7 @@ def expand(order: int, as_json: bool, as_latex: bool, output: str | None, **text
     \b
     Example: sie-sym expand -g "relu(z1)*z2" --order 3
     """
-    from sie_sym.cli_expansion import expansion_answer
+    from sie_sym.commands.expansion import expansion_answer
     from sie_sym.expansion import HermiteExpansion
 
     target = Question(**texts).target
@@ -150,13 +150,13 @@ def loss(
     \b
     Example: sie-sym loss --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,-1 --at m=.3,eps=.2
     """
-    from sie_sym.cli_numbers import NumericalQuestion
-    from sie_sym.cli_output import loss_answer
+    from sie_sym.commands.numbers import NumericalQuestion
+    from sie_sym.commands.output import loss_answer
 
     question = NumericalQuestion(**texts)
     if plot is not None:
         from sie_sym.plot import check_path
-        from sie_sym.plot_surface import plot_surface
+        from sie_sym.plots.surface import plot_surface
 
         check_path(plot)
         plot_surface(question.numbers, plot)
@@ -174,8 +174,8 @@ def hessian(as_json: bool, as_latex: bool, output: str | None, **texts: Any) -> 
     \b
     Example: sie-sym hessian --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2
     """
-    from sie_sym.cli_landscape import landscape_answer
-    from sie_sym.cli_numbers import NumericalQuestion
+    from sie_sym.commands.landscape import landscape_answer
+    from sie_sym.commands.numbers import NumericalQuestion
 
     emit(landscape_answer(NumericalQuestion(**texts)), as_json, as_latex, output)
 
@@ -203,8 +203,8 @@ def flow(
     Example: sie-sym flow --model linear-attention -g "He(2,z1) + He(2,z2)" --encoding 1,1/2 \\
                  --start m=.01,eps=.3 --time 2 --plot flow.png
     """
-    from sie_sym.cli_numbers import NumericalQuestion
-    from sie_sym.cli_output import flow_answer
+    from sie_sym.commands.numbers import NumericalQuestion
+    from sie_sym.commands.output import flow_answer
     from sie_sym.flow import gradient_flow
     from sie_sym.sampled_flow import flow_errors
 
@@ -244,13 +244,13 @@ def phases(scale: str, plot: str | None, as_json: bool, as_latex: bool, output: 
     \b
     Example: sie-sym phase-diagram --a 0.76
     """
-    from sie_sym.cli_output import phases_answer
+    from sie_sym.commands.output import phases_answer
     from sie_sym.parse import parse_number
     from sie_sym.phase_regions import phase_line
 
     if plot is not None:
         from sie_sym.plot import check_path
-        from sie_sym.plot_phases import plot_phases
+        from sie_sym.plots.phases import plot_phases
 
         check_path(plot)
     found = phase_line(float(parse_number(scale)))
@@ -267,7 +267,7 @@ def targets(as_json: bool) -> None:
     \b
     Example: sie-sym targets; sie-sym sie -g @fig2
     """
-    from sie_sym.cli_output import targets_answer
+    from sie_sym.commands.output import targets_answer
     from sie_sym.paper_targets import named_targets
 
     emit(targets_answer(named_targets()), as_json, False, None)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from sie_sym.enclosure import all_zero
 from sie_sym.evidence import Evidence
+from sie_sym.integrals.enclosure import all_zero
 
 
 class Verdict(enum.StrEnum):

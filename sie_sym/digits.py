@@ -10,7 +10,7 @@ import sympy as sp
 from sie_sym.errors import SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.gaussian import GaussianExpectation
-from sie_sym.measure import measure
+from sie_sym.quadratures.measure import measure
 
 SHOWN_DIGITS = 12
 _FEWEST = 7

@@ -18,8 +18,8 @@ import mpmath
 import sympy as sp
 
 from sie_sym.digits import shown
-from sie_sym.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.evidence import Evidence
+from sie_sym.integrals.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.taylor import MAX_ORDER, Form, Powers, Taylor, by_powers, gathered, times
 
 _RATIO = 6

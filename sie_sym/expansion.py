@@ -16,8 +16,8 @@ from sie_sym.evidence import Evidence
 from sie_sym.functions import token
 from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import MultiIndex, Tensor, dense
-from sie_sym.symmetry import Symmetries
-from sie_sym.transform import Transform, largest_degree, require_square_integrable
+from sie_sym.integrals.symmetry import Symmetries
+from sie_sym.transforms.transform import Transform, largest_degree, require_square_integrable
 from sie_sym.weierstrass import weierstrass_transform
 
 

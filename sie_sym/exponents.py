@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
-from sie_sym.enclosure import decide_sign, decide_zero
 from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import Tensor, dense
-from sie_sym.measure import Measured, measure
+from sie_sym.integrals.enclosure import decide_sign, decide_zero
+from sie_sym.quadratures.measure import Measured, measure
 from sie_sym.target import Target
 
 MAX_ORDER = 64

@@ -19,12 +19,12 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
-from sie_sym.dormand_prince import Arcs, DormandPrince, Field
-from sie_sym.drift import Drift, Recovery, Variance
 from sie_sym.errors import SieSymError
-from sie_sym.lsoda import FIXED_POINT, LOOK_EVERY, MOST_STEPS, RECOVERY, TIME, sampled, until
+from sie_sym.flows.dormand_prince import Arcs, DormandPrince, Field
+from sie_sym.flows.drift import Drift, Recovery, Variance
+from sie_sym.flows.lsoda import FIXED_POINT, LOOK_EVERY, MOST_STEPS, RECOVERY, TIME, sampled, until
+from sie_sym.flows.rest import Rest
 from sie_sym.numeric import FloatArray
-from sie_sym.rest import Rest
 
 _TOGETHER = 1 << 13
 """How many statistics share their steps: their stages stay in the cache."""

@@ -23,12 +23,12 @@ import sympy as sp
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.functions import token
 from sie_sym.linear_forms import written_out
+from sie_sym.losses.numerical_loss import NumericalLoss, require_tabulated
+from sie_sym.losses.spectral_loss import SpectralLoss
 from sie_sym.model import Model
 from sie_sym.numeric import numeric_function
-from sie_sym.numerical_loss import NumericalLoss, require_tabulated
 from sie_sym.numerical_noise import NumericalNoise
-from sie_sym.quadrature import Array, density, normalised_hermite, refuse_memory, total_degree, uniform_grid
-from sie_sym.spectral_loss import SpectralLoss
+from sie_sym.quadratures.quadrature import Array, density, normalised_hermite, refuse_memory, total_degree, uniform_grid
 from sie_sym.target import Target
 
 _HALF_WIDTH = 6.5

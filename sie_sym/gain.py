@@ -20,15 +20,15 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from sie_sym.certified_value import CertifiedValue
-from sie_sym.enclosure import decide_sign, decide_zero
 from sie_sym.errors import NoClosedForm, SieSymError
 from sie_sym.evidence import Evidence, weakest
 from sie_sym.exponents import InformationExponent, information_exponent
 from sie_sym.functions import token
-from sie_sym.leading_tensor import LeadingTensor
+from sie_sym.integrals.enclosure import decide_sign, decide_zero
 from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.target import Target
+from sie_sym.tensors.certified_value import CertifiedValue
+from sie_sym.tensors.leading_tensor import LeadingTensor
 from sie_sym.weierstrass import weierstrass_transform
 
 _ORDERS_TRIED = 12

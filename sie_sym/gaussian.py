@@ -15,12 +15,19 @@ from typing import Any
 import sympy as sp
 from flint import acb, arb
 
-from sie_sym.balls import NOT_ANALYTIC, evaluate, working_precision
 from sie_sym.errors import NoClosedForm
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He, token, token_index
-from sie_sym.gaussian_enclosure import GUARD_BITS, Coordinate, bits_below_one, enclose_constant, enclose_node
-from sie_sym.gaussian_rules import canonical, centred_value, coordinates_of, independent_factors, index_of, moment
+from sie_sym.integrals.balls import NOT_ANALYTIC, evaluate, working_precision
+from sie_sym.integrals.gaussian_enclosure import GUARD_BITS, Coordinate, bits_below_one, enclose_constant, enclose_node
+from sie_sym.integrals.gaussian_rules import (
+    canonical,
+    centred_value,
+    coordinates_of,
+    independent_factors,
+    index_of,
+    moment,
+)
 from sie_sym.linear_forms import as_ridge, written_out
 
 _RIDGE = sp.Symbol("_u", real=True)

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from sie_sym.enclosure import decide_sign
 from sie_sym.errors import DomainError, SieSymError
 from sie_sym.functions import token
+from sie_sym.integrals.enclosure import decide_sign
 from sie_sym.landscape import Landscape
 from sie_sym.linear_forms import written_out
 from sie_sym.parseval import contraction, second_moment
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss
-from sie_sym.transform import require_square_integrable
+from sie_sym.transforms.transform import require_square_integrable
 from sie_sym.weierstrass import weierstrass_transform
 
 

@@ -13,9 +13,9 @@ from functools import cached_property
 import sympy as sp
 
 from sie_sym.digits import shown
-from sie_sym.enclosure import decide_zero
 from sie_sym.escape import Escape, escape_from_zero
 from sie_sym.evidence import Evidence, weakest
+from sie_sym.integrals.enclosure import decide_zero
 from sie_sym.parseval import contraction, last_common_order, unseen
 from sie_sym.population_loss import PopulationLoss
 from sie_sym.taylor import MAX_ORDER, Taylor

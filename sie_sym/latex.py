@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-import sie_sym.typeset_gain  # noqa: F401  (it registers itself)
+import sie_sym.typesetting.gain  # noqa: F401  (it registers itself)
 from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
@@ -20,13 +20,23 @@ from sie_sym.flow import Flow
 from sie_sym.gradient_noise import GradientNoise
 from sie_sym.hermite import MultiIndex, dense
 from sie_sym.landscape import Landscape
-from sie_sym.latex_printer import as_text, display, matrix, printed
 from sie_sym.model import Model
 from sie_sym.population_loss import PopulationLoss
-from sie_sym.tables import Coefficients, leading_entries
 from sie_sym.target import Target
-from sie_sym.typeset import HERMITE, LOSS, SETTING, TENSOR, TIME, Typeset, document, node_conventions, typeset
-from sie_sym.typeset_numbers import escape_formulas, escape_remarks
+from sie_sym.typesetting.latex_printer import as_text, display, matrix, printed
+from sie_sym.typesetting.numbers import escape_formulas, escape_remarks
+from sie_sym.typesetting.tables import Coefficients, leading_entries
+from sie_sym.typesetting.typeset import (
+    HERMITE,
+    LOSS,
+    SETTING,
+    TENSOR,
+    TIME,
+    Typeset,
+    document,
+    node_conventions,
+    typeset,
+)
 
 _ROWS = 24
 _DENSE_TOKENS = 8

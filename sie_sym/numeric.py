@@ -14,9 +14,9 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike, NDArray
 
-from sie_sym.codegen import compile_function, refuse_free
+from sie_sym.compilation.codegen import compile_function, refuse_free
+from sie_sym.compilation.owen import sign_product
 from sie_sym.errors import SieSymError
-from sie_sym.owen import sign_product
 
 FloatArray = NDArray[np.float64]
 

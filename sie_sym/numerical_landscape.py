@@ -24,10 +24,10 @@ from sie_sym.errors import TruncationError
 from sie_sym.escape import Escape
 from sie_sym.evidence import Evidence
 from sie_sym.landscape import Visibility
-from sie_sym.numerical_loss import NumericalLoss
-from sie_sym.quadrature import Array
-from sie_sym.scrambled_sobol import confidence
-from sie_sym.spectral_loss import SpectralLoss
+from sie_sym.losses.numerical_loss import NumericalLoss
+from sie_sym.losses.spectral_loss import SpectralLoss
+from sie_sym.quadratures.quadrature import Array
+from sie_sym.quadratures.scrambled_sobol import confidence
 
 _ROUNDING = 64 * float(np.finfo(float).eps)
 """Of an inner product on a grid, relative to the norms of its factors."""
@@ -63,7 +63,7 @@ def numerical_landscape(loss: NumericalLoss) -> NumericalLandscape:
 
     >>> from sie_sym.functions import He, token
     >>> from sie_sym.model import linear_attention
-    >>> from sie_sym.numerical_loss import tabulated_loss
+    >>> from sie_sym.losses.numerical_loss import tabulated_loss
     >>> from sie_sym.target import Target
     >>> found = numerical_landscape(tabulated_loss(Target.of(He(2, token(1)) + He(2, token(2))), linear_attention(2)))
     >>> found.hessian.round(9), found.escape.kind, found.evidence.value

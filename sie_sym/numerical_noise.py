@@ -24,11 +24,7 @@ from sie_sym.functions import token
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.gradient_noise import GradientNoise, gradient_noise
 from sie_sym.linear_forms import written_out
-from sie_sym.measure import measure
-from sie_sym.model import Model
-from sie_sym.numeric import numeric_function
-from sie_sym.numerical_landscape import NumericalLandscape
-from sie_sym.numerical_loss import (
+from sie_sym.losses.numerical_loss import (
     MOST_GRID_TOKENS,
     encoding_matrix,
     polynomial_degree,
@@ -36,10 +32,14 @@ from sie_sym.numerical_loss import (
     require_tabulated,
     table_of,
 )
+from sie_sym.losses.sampled_table import sampled_tables
+from sie_sym.losses.spectral_loss import SpectralLoss
+from sie_sym.model import Model
+from sie_sym.numeric import numeric_function
+from sie_sym.numerical_landscape import NumericalLandscape
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss
-from sie_sym.quadrature import Array
-from sie_sym.sampled_table import sampled_tables
-from sie_sym.spectral_loss import SpectralLoss
+from sie_sym.quadratures.measure import measure
+from sie_sym.quadratures.quadrature import Array
 from sie_sym.target import Target
 
 

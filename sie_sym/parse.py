@@ -23,9 +23,9 @@ from typing import Literal, NamedTuple, NoReturn
 import sympy as sp
 
 from sie_sym.errors import DomainError, FormulaError
-from sie_sym.formula import Value
-from sie_sym.formula_functions import FUNCTIONS, FormulaBuilder
-from sie_sym.recursive_descent import RecursiveDescent, read_formula
+from sie_sym.grammar.formula import Value
+from sie_sym.grammar.formula_functions import FUNCTIONS, FormulaBuilder
+from sie_sym.grammar.recursive_descent import RecursiveDescent, read_formula
 
 
 class Lexeme(NamedTuple):

@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import sympy as sp
 
-from sie_sym.formula import Value
-from sie_sym.latex_display import formula_part
-from sie_sym.latex_functions import FunctionReader
-from sie_sym.latex_lexemes import (
+from sie_sym.grammar.formula import Value
+from sie_sym.grammar.latex_display import formula_part
+from sie_sym.grammar.latex_functions import FunctionReader
+from sie_sym.grammar.latex_lexemes import (
     CLOSING,
     COMMANDS,
     DECORATIONS,
@@ -31,7 +31,7 @@ from sie_sym.latex_lexemes import (
     UPRIGHT,
     length_is_a_limit,
 )
-from sie_sym.recursive_descent import read_formula
+from sie_sym.grammar.recursive_descent import read_formula
 
 
 class _Parser(FunctionReader):
@@ -221,7 +221,7 @@ def parse_latex(text: str, *, tokens: int | None = None) -> sp.Expr | sp.Immutab
     passed over.
 
     Raises `FormulaError` for commands outside the grammar, for what could be read in two ways, and beyond the
-    budgets of `sie_sym.formula`; `DomainError` as `sie_sym.parse.parse_formula`.
+    budgets of `sie_sym.grammar.formula`; `DomainError` as `sie_sym.parse.parse_formula`.
 
     >>> parse_latex(r"\mathrm{He}_4(z_1) + \frac{1}{2}\sin(z_{\star,1}) z_2")
     z2*sin(z1)/2 + He(4, z1)

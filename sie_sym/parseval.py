@@ -10,20 +10,20 @@ from collections.abc import Iterator, Sequence
 
 import sympy as sp
 
-from sie_sym.composite_transform import ProductTransform, SumTransform
-from sie_sym.coupled_transform import CoupledTransform
-from sie_sym.enclosure import decide_zero
 from sie_sym.errors import NoClosedForm
 from sie_sym.functions import token
 from sie_sym.hermite import inner_product
-from sie_sym.integral import Integral
+from sie_sym.integrals.enclosure import decide_zero
+from sie_sym.integrals.symmetry import orthogonal_tensors
 from sie_sym.linear_forms import Direction
 from sie_sym.polynomial import Polynomial
-from sie_sym.smoothed import Smoothed
-from sie_sym.symmetry import orthogonal_tensors
-from sie_sym.transform import Point, PolynomialTransform, RidgeTransform, Transform
+from sie_sym.transforms.composite_transform import ProductTransform, SumTransform
+from sie_sym.transforms.coupled_transform import CoupledTransform
+from sie_sym.transforms.integral import Integral
+from sie_sym.transforms.smoothed import Smoothed
+from sie_sym.transforms.transform import Point, PolynomialTransform, RidgeTransform, Transform
+from sie_sym.transforms.weighted_ridge import WeightedRidgeTransform
 from sie_sym.weierstrass import weierstrass_transform
-from sie_sym.weighted_ridge import WeightedRidgeTransform
 
 
 def contraction(left: Transform, right: Transform, k: int) -> sp.Expr:

@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sie_sym.affine_landscape import AffineLandscape, PhaseBoundaries
-from sie_sym.disk_minima import Minimum, minima
 from sie_sym.errors import DomainError
-from sie_sym.loss_family import spectral_loss
-from sie_sym.phase_search import search as search_disk
-from sie_sym.positional_semantic import corner_table, mixture, positional_weight
-from sie_sym.quadrature import Array
-from sie_sym.rim import Rim
-from sie_sym.spectral import softmax_matrix
-from sie_sym.spectral_loss import SpectralLoss
+from sie_sym.losses.loss_family import spectral_loss
+from sie_sym.losses.spectral_loss import SpectralLoss
+from sie_sym.phases.affine_landscape import AffineLandscape, PhaseBoundaries
+from sie_sym.phases.disk_minima import Minimum, minima
+from sie_sym.phases.phase_search import search as search_disk
+from sie_sym.phases.positional_semantic import corner_table, mixture, positional_weight
+from sie_sym.phases.rim import Rim
+from sie_sym.quadratures.quadrature import Array
+from sie_sym.quadratures.spectral import softmax_matrix
 
 REGIONS = (
     "unique positional",

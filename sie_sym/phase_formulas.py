@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from sie_sym.affine_landscape import QUANTITIES, Boundary
 from sie_sym.functions import sigmoid
-from sie_sym.positional_semantic import corner_table
+from sie_sym.phases.affine_landscape import QUANTITIES, Boundary
+from sie_sym.phases.positional_semantic import corner_table
 
 OMEGA, SCALE = sp.Symbol("omega", real=True), sp.Symbol("a", positive=True)
 """The mixture weight and the positional scale of `boundary_formulas`."""

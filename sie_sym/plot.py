@@ -18,8 +18,8 @@ import sympy as sp
 from sie_sym.errors import MissingExtra, SieSymError
 from sie_sym.files import write_atomically
 from sie_sym.flow import Flow
-from sie_sym.latex_printer import printed
 from sie_sym.numeric import FloatArray, LossFunction, numeric_loss
+from sie_sym.typesetting.latex_printer import printed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

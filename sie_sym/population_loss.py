@@ -16,15 +16,15 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from sie_sym.enclosure import enclose
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence, weakest
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.gaussian import evidence_of
+from sie_sym.integrals.enclosure import enclose
 from sie_sym.model import Model
 from sie_sym.parseval import contraction, last_common_order, second_moment
 from sie_sym.target import Target
-from sie_sym.transform import Point, Transform
+from sie_sym.transforms.transform import Point, Transform
 
 DEFAULT_ORDER = 12
 """Where an infinite sum over m is cut unless the caller says otherwise."""

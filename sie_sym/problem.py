@@ -14,16 +14,16 @@ import numpy as np
 import sympy as sp
 
 from sie_sym.errors import FormulaError, SieSymError
-from sie_sym.fields import Fields, fields_of
 from sie_sym.gradient_noise import GradientNoise
+from sie_sym.losses.numerical_loss import loss_function, tabulated_loss
 from sie_sym.model import Model
 from sie_sym.model_text import ACTIVATIONS, ModelText
 from sie_sym.numeric import LossFunction
-from sie_sym.numerical_loss import loss_function, tabulated_loss
 from sie_sym.numerical_noise import NumericalNoise, noise_function, tabulated_noise
 from sie_sym.paper_targets import named_target
 from sie_sym.parse import parse_formula, parse_number
 from sie_sym.population_loss import DEFAULT_ORDER, PopulationLoss, population_loss
+from sie_sym.simulation.fields import Fields, fields_of
 from sie_sym.target import Target
 
 

@@ -15,20 +15,20 @@ import numpy as np
 import sympy as sp
 from numpy.typing import ArrayLike
 
-from sie_sym.balls import working_precision
-from sie_sym.enclosure import decide_sign, enclose
 from sie_sym.errors import SieSymError
 from sie_sym.exponents import information_exponent
+from sie_sym.flows.lsoda import RECOVERY, until
 from sie_sym.gain import activation_coefficient
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.hermite import factorial
-from sie_sym.independent_sum import equivalent_tokens
-from sie_sym.leading_tensor import LeadingTensor
-from sie_sym.lsoda import RECOVERY, until
+from sie_sym.integrals.balls import working_precision
+from sie_sym.integrals.enclosure import decide_sign, enclose
 from sie_sym.numeric import FloatArray, scalar_function
-from sie_sym.sphere_maximum import Form, largest_found
-from sie_sym.symmetric_tensor import tokens_of_tensor
 from sie_sym.target import Target
+from sie_sym.tensors.independent_sum import equivalent_tokens
+from sie_sym.tensors.leading_tensor import LeadingTensor
+from sie_sym.tensors.sphere_maximum import Form, largest_found
+from sie_sym.tensors.symmetric_tensor import tokens_of_tensor
 from sie_sym.untied import NetworkLoss, tied_loss, untied_loss
 
 

@@ -19,7 +19,7 @@ from sie_sym.errors import MissingExtra, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.files import write_atomically
 from sie_sym.latex import latex, typeset
-from sie_sym.mathml import mathml, require_latex2mathml
+from sie_sym.pages.mathml import mathml, require_latex2mathml
 
 SUFFIXES = (".html", ".htm")
 MEANINGS = {

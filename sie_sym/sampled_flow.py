@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sie_sym.drift import Drift
 from sie_sym.flow import Flow
-from sie_sym.lsoda import sampled
+from sie_sym.flows.drift import Drift
+from sie_sym.flows.lsoda import sampled
+from sie_sym.losses.numerical_loss import NumericalLoss
+from sie_sym.losses.spectral_loss import SpectralLoss
 from sie_sym.numeric import FloatArray
-from sie_sym.numerical_loss import NumericalLoss
 from sie_sym.numerical_noise import NumericalNoise
-from sie_sym.scrambled_sobol import confidence
-from sie_sym.spectral_loss import SpectralLoss
+from sie_sym.quadratures.scrambled_sobol import confidence
 
 _RTOL = 1e-9
 

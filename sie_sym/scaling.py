@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sie_sym.errors import SieSymError
-from sie_sym.fields import Fields
 from sie_sym.numeric import FloatArray
-from sie_sym.replicas import Engine, SGDSettings
 from sie_sym.sgd import run_sgd
+from sie_sym.simulation.fields import Fields
+from sie_sym.simulation.replicas import Engine, SGDSettings
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def hitting_time(fields: Fields, settings: SGDSettings, engine: Engine = "numpy"
     Raises `SieSymError` without a threshold, or when too few replicas recover within `settings.steps`.
 
     >>> from sie_sym.functions import token
-    >>> from sie_sym.fields import fields_of
+    >>> from sie_sym.simulation.fields import fields_of
     >>> from sie_sym.model import ACTIVATION_VARIABLE, tied_network
     >>> from sie_sym.target import Target
     >>> linear = fields_of(Target.of(token(1)), tied_network(1, ACTIVATION_VARIABLE))

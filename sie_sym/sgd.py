@@ -19,12 +19,12 @@ from threading import Event
 
 import numpy as np
 
-from sie_sym.chain import Advance, chains, normal_rows, numpy_advance, recovery_norm
-from sie_sym.chain_compiled import numba_advance
-from sie_sym.checkpoint import fingerprint, load, save
 from sie_sym.errors import SieSymError
-from sie_sym.fields import Array, Fields
-from sie_sym.replicas import (
+from sie_sym.simulation.chain import Advance, chains, normal_rows, numpy_advance, recovery_norm
+from sie_sym.simulation.chain_compiled import numba_advance
+from sie_sym.simulation.checkpoint import fingerprint, load, save
+from sie_sym.simulation.fields import Array, Fields
+from sie_sym.simulation.replicas import (
     Block,
     Engine,
     SGDResult,

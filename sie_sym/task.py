@@ -221,7 +221,7 @@ def _run_sie(problem: Problem, task: Task, settings: dict[str, Any]) -> Row:
 
 
 def _run_hessian(problem: Problem, task: Task, settings: dict[str, Any]) -> Row:
-    from sie_sym.enclosure import enclose
+    from sie_sym.integrals.enclosure import enclose
     from sie_sym.landscape import landscape
 
     found = landscape(problem.loss(settings.get("order")))

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Sequence
 
 import sympy as sp
 
-from sie_sym.enclosure import decide_zero
 from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.gaussian import evidence_of
+from sie_sym.integrals.enclosure import decide_zero
 
 MAX_ORDER = 12
 """Taylor orders of a function that is no polynomial are examined up to here."""

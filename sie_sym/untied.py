@@ -28,13 +28,13 @@ import sympy as sp
 
 from sie_sym.errors import DomainError, FormulaError, SieSymError, TruncationError
 from sie_sym.functions import token
-from sie_sym.independent_sum import IndependentSum
 from sie_sym.linear_forms import has_tokens
 from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.parseval import contraction, second_moment
 from sie_sym.population_loss import DEFAULT_ORDER
 from sie_sym.target import Target
-from sie_sym.transform import Transform, require_square_integrable
+from sie_sym.tensors.independent_sum import IndependentSum
+from sie_sym.transforms.transform import Transform, require_square_integrable
 from sie_sym.weierstrass import weierstrass_transform
 
 STATISTICS_BUDGET = 40

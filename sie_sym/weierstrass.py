@@ -23,19 +23,19 @@ from dataclasses import replace
 import sympy as sp
 
 from sie_sym.components import connected_components
-from sie_sym.composite_transform import ProductTransform, SumTransform
-from sie_sym.coupled_transform import CoupledTransform
-from sie_sym.enclosure import decide_zero
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import TOKENS, relu, token, token_index
-from sie_sym.integral import Integral
+from sie_sym.integrals.enclosure import decide_zero
 from sie_sym.linear_forms import Direction, as_ridge, dot, has_tokens, unroll, written_out
-from sie_sym.normal_form import factored, vanishes_on_null_set
 from sie_sym.polynomial import Polynomial, expanded_size, is_polynomial
-from sie_sym.smoothed import Smoothed
 from sie_sym.target import tokens_of
-from sie_sym.transform import Point, PolynomialTransform, RidgeTransform, Transform
-from sie_sym.weighted_ridge import WeightedRidgeTransform
+from sie_sym.transforms.composite_transform import ProductTransform, SumTransform
+from sie_sym.transforms.coupled_transform import CoupledTransform
+from sie_sym.transforms.integral import Integral
+from sie_sym.transforms.normal_form import factored, vanishes_on_null_set
+from sie_sym.transforms.smoothed import Smoothed
+from sie_sym.transforms.transform import Point, PolynomialTransform, RidgeTransform, Transform
+from sie_sym.transforms.weighted_ridge import WeightedRidgeTransform
 
 POLYNOMIAL_BUDGET = 20_000
 """Up to this many terms a polynomial that is no ridge is expanded in flint; beyond, its structure must carry it."""

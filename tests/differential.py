@@ -30,18 +30,18 @@ import numpy as np
 import sympy as sp
 from independent import Array, numeric
 
-from sie_sym.enclosure import enclose
 from sie_sym.errors import DomainError, NoClosedForm, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He, Phi, gelu, relu, sigmoid, softplus, token
 from sie_sym.gaussian import evidence_of
 from sie_sym.hermite import sparse
+from sie_sym.integrals.enclosure import enclose
 from sie_sym.landscape import landscape
-from sie_sym.measure import measure
 from sie_sym.model import ACTIVATION_VARIABLE as U
 from sie_sym.model import Model, linear_attention, tied_network
 from sie_sym.parseval import second_moment
 from sie_sym.population_loss import PopulationLoss, population_loss
+from sie_sym.quadratures.measure import measure
 from sie_sym.target import Target
 from sie_sym.taylor import Taylor
 from sie_sym.weierstrass import weierstrass_transform

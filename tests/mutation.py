@@ -183,9 +183,15 @@ def _text(tree: ast.Module) -> str:
     return ast.unparse(ast.fix_missing_locations(tree))
 
 
+def source(tree: Path, module: str) -> Path:
+    """The file of a module in a copy of the tree, whatever folder it stands in."""
+    (path,) = (tree / "sie_sym").rglob(f"{module}.py")
+    return path
+
+
 def mutants(module: str, count: int, seed: int) -> list[Mutant]:
     """`count` mutants of a module of the package, drawn without repetition; all of them if there are fewer."""
-    tree = _parse((ROOT / "sie_sym" / f"{module}.py").read_text())
+    tree = _parse(source(ROOT, module).read_text())
     spots = list(_spots(tree))
     drawn = random.Random(f"{module} {seed}").sample(spots, min(count, len(spots)))
     return [_mutated(tree, *spot) for spot in drawn]
@@ -196,9 +202,9 @@ def survives(text: str, module: str, tree: Path, seconds: float) -> bool:
 
     A fork of this process runs them: it has SymPy, NumPy and SciPy already, and nothing of the package.
     """
-    path = tree / "sie_sym" / f"{module}.py"
+    path = source(tree, module)
     original = path.read_text()
-    files = [f"sie_sym/{module}.py", *(f"tests/{name}.py" for name in TESTS[module].split())]
+    files = [str(path.relative_to(tree)), *(f"tests/{name}.py" for name in TESTS[module].split())]
     options = ["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", f"not ({LEFT_OUT})"]
     try:
         path.write_text(text)
@@ -254,7 +260,7 @@ def main() -> int:
             if options.only:
                 drawn = [mutant for mutant in drawn if mutant.line in options.only]
             start = time.monotonic()
-            if not survives((ROOT / "sie_sym" / f"{module}.py").read_text(), module, tree, 1200):
+            if not survives(source(ROOT, module).read_text(), module, tree, 1200):
                 print(f"{module}: its tests fail on the unchanged module", file=sys.stderr)
                 return 1
             seconds = 60 + 4 * (time.monotonic() - start)

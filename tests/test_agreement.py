@@ -15,10 +15,10 @@ from flint import arb
 from independent import draws, mean_and_error, numeric
 from scipy import special
 
-from sie_sym.enclosure import enclose
 from sie_sym.functions import He, Phi, gelu, relu, token
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.hermite import sparse
+from sie_sym.integrals.enclosure import enclose
 from sie_sym.parseval import second_moment
 from sie_sym.weierstrass import weierstrass_transform
 

@@ -10,11 +10,11 @@ import pytest
 import sympy as sp
 
 import sie_sym.audit as audit_module
-import sie_sym.audit_routes as routes_module
+import sie_sym.audits.routes as routes_module
 from sie_sym.audit import Conventions, Verdict, check
-from sie_sym.audit_claims import parse_claim
-from sie_sym.audit_conventions import Shape, remedies
-from sie_sym.audit_routes import Mean, mean_of, monte_carlo, quadrature
+from sie_sym.audits.claims import parse_claim
+from sie_sym.audits.conventions import Shape, remedies
+from sie_sym.audits.routes import Mean, mean_of, monte_carlo, quadrature
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import relu, token

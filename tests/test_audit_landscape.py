@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 
-import sie_sym.audit_landscape as audited
+import sie_sym.audits.landscape as audited
 from sie_sym.audit import Conventions, Verdict, check
-from sie_sym.audit_claims import parse_claim
-from sie_sym.audit_landscape import lowest_eigenvalue_sign
-from sie_sym.audit_routes import Route
+from sie_sym.audits.claims import parse_claim
+from sie_sym.audits.landscape import lowest_eigenvalue_sign
+from sie_sym.audits.routes import Route
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
 from sie_sym.model import Model, formula_model, linear_attention, softmax_attention, tied_network

@@ -12,7 +12,7 @@ import pytest
 import sympy as sp
 from click.testing import CliRunner
 
-import sie_sym.audit_routes as routes_module
+import sie_sym.audits.routes as routes_module
 from sie_sym.audit import Conventions, Verdict, check
 from sie_sym.cli import main
 from sie_sym.evidence import Evidence

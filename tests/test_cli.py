@@ -22,7 +22,7 @@ from conftest import ROOT, hear_ctrl_c
 
 import sie_sym
 from sie_sym.cli import main
-from sie_sym.cli_options import split
+from sie_sym.commands.options import split
 
 LINEAR = ("--model", "linear-attention")
 PAIR = ("-g", "He(2,z1) + He(2,z2)")
@@ -455,7 +455,7 @@ def test_a_closed_stdout_is_no_error() -> None:
 
 def test_ctrl_c_leaves_no_traceback() -> None:
     source = (
-        "import sys, time, sie_sym.cli_options as options\n"
+        "import sys, time, sie_sym.commands.options as options\n"
         "def wait(self):\n    print('waiting', flush=True)\n    time.sleep(60)\n"
         "options.Question.target = property(wait)\n"
         "from sie_sym.cli import main\nmain(['sie', '-g', 'z1'])"

@@ -19,7 +19,7 @@ from sie_sym.cli import main
 from sie_sym.derivation import Page
 from sie_sym.errors import SieSymError
 from sie_sym.ledger import Entry, load_page, run_page, run_pages
-from sie_sym.typeset_claims import claim_formulas, claim_pieces, claim_text, ledger_document
+from sie_sym.typesetting.claims import claim_formulas, claim_pieces, claim_text, ledger_document
 
 Katex = Callable[[Sequence[str]], list[str]]
 Pdflatex = Callable[[str], Path]
@@ -146,8 +146,9 @@ def test_bad_input_is_told_before_any_page_runs(
 def test_progress_only_where_stderr_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert invoke("sie_examples")[2] == ""
     shown: list[str] = []
-    monkeypatch.setattr("sie_sym.cli_derive.sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr("sie_sym.cli_derive._show", lambda done, total, name: shown.append(f"{done}/{total} {name}"))
+    monkeypatch.setattr("sie_sym.commands.derive.sys.stderr.isatty", lambda: True, raising=False)
+    show = "sie_sym.commands.derive._show"
+    monkeypatch.setattr(show, lambda done, total, name: shown.append(f"{done}/{total} {name}"))
 
     class Terminal:
         def isatty(self) -> bool:
@@ -156,7 +157,7 @@ def test_progress_only_where_stderr_is_a_terminal(monkeypatch: pytest.MonkeyPatc
     class System:
         stderr = Terminal()
 
-    monkeypatch.setattr("sie_sym.cli_derive.sys", System)
+    monkeypatch.setattr("sie_sym.commands.derive.sys", System)
     assert invoke("sie_examples")[0] == 0
     assert shown == ["1/1 sie_examples"]
 

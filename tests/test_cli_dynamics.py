@@ -19,11 +19,11 @@ import pytest
 from command_line import answer, refusal, run
 from conftest import ROOT, hear_ctrl_c
 
-import sie_sym.cli_options
+import sie_sym.commands.options
 import sie_sym.problem
 import sie_sym.sweep
-from sie_sym.cli_dynamics import progress
-from sie_sym.cli_sweep import sweep_tasks
+from sie_sym.commands.dynamics import progress
+from sie_sym.commands.sweep import sweep_tasks
 from sie_sym.errors import SieSymError
 from sie_sym.sweep import Summary, grid, read_rows
 
@@ -282,7 +282,7 @@ def test_sweep_options_are_a_grid() -> None:
 
 
 def test_sweeps_know_the_activations_of_the_other_commands() -> None:
-    assert sie_sym.problem.ACTIVATIONS == sie_sym.cli_options.ACTIVATIONS
+    assert sie_sym.problem.ACTIVATIONS == sie_sym.commands.options.ACTIVATIONS
 
 
 def test_sweep_ranges() -> None:

@@ -14,7 +14,8 @@ import pytest
 import sympy as sp
 from command_line import answer, refusal, run
 
-from sie_sym import numerical_loss, sampled_coefficients
+from sie_sym.losses import numerical_loss
+from sie_sym.quadratures import sampled_coefficients
 
 SOFTMAX = ("--model", "softmax-attention")
 TRACE = (*SOFTMAX, "--reduction", "trace")

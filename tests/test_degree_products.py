@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from independent import Array
 
-from sie_sym.degree_products import DegreePairs, DegreeProducts
 from sie_sym.errors import DomainError
-from sie_sym.hermite_grid import hermite_grid, spanned_coefficients
-from sie_sym.loss_family import target_loss
-from sie_sym.model_table import ModelTable, model_table
-from sie_sym.quadrature import total_degree
-from sie_sym.spectral import softmax_matrix
+from sie_sym.losses.degree_products import DegreePairs, DegreeProducts
+from sie_sym.losses.loss_family import target_loss
+from sie_sym.losses.model_table import ModelTable, model_table
+from sie_sym.quadratures.hermite_grid import hermite_grid, spanned_coefficients
+from sie_sym.quadratures.quadrature import total_degree
+from sie_sym.quadratures.spectral import softmax_matrix
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from sie_sym.dormand_prince import DormandPrince
 from sie_sym.errors import SieSymError
+from sie_sym.flows.dormand_prince import DormandPrince
 from sie_sym.numeric import FloatArray
 
 

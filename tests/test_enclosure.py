@@ -8,10 +8,10 @@ import pytest
 import sympy as sp
 from flint import acb, arb
 
-from sie_sym.balls import evaluate, working_precision
-from sie_sym.enclosure import decide_sign, decide_zero, enclose
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import He, Phi, SignProduct, gelu, relu, sigmoid, softmax, softplus
+from sie_sym.integrals.balls import evaluate, working_precision
+from sie_sym.integrals.enclosure import decide_sign, decide_zero, enclose
 
 R = sp.Rational
 a, b = sp.symbols("a b", real=True)

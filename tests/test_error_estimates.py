@@ -19,14 +19,14 @@ from independent import Array, numeric
 
 from sie_sym.functions import He, relu, sigmoid, softplus, token
 from sie_sym.landscape import landscape
+from sie_sym.losses.numerical_loss import loss_function, tabulated_loss
 from sie_sym.model import ACTIVATION_VARIABLE as U
 from sie_sym.model import Model, attention_matrix, formula_model, linear_attention, softmax_attention, tied_network
 from sie_sym.numeric import NumericLoss
 from sie_sym.numerical_landscape import numerical_landscape
-from sie_sym.numerical_loss import loss_function, tabulated_loss
 from sie_sym.numerical_noise import tabulated_noise
 from sie_sym.population_loss import population_loss
-from sie_sym.random_shifts import has_kinks
+from sie_sym.quadratures.random_shifts import has_kinks
 from sie_sym.target import Target
 
 Z1, Z2, Z3 = token(1), token(2), token(3)

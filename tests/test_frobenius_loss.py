@@ -7,11 +7,11 @@ import pytest
 import sympy as sp
 
 from sie_sym.errors import DomainError, FormulaError, TruncationError
-from sie_sym.fields import fields_of
 from sie_sym.frobenius_loss import frobenius_loss, frobenius_noise
 from sie_sym.functions import token
 from sie_sym.model import formula_model, linear_attention, softmax_attention
 from sie_sym.paper_targets import named_target
+from sie_sym.simulation.fields import fields_of
 from sie_sym.target import Target
 
 z1, z2 = token(1), token(2)

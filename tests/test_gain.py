@@ -14,10 +14,10 @@ from sie_sym.errors import NoClosedForm, SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import TOKENS, He, relu, token
 from sie_sym.gain import Gain, activation_coefficient, gain
-from sie_sym.leading_tensor import LeadingTensor
 from sie_sym.model import ACTIVATION_VARIABLE
-from sie_sym.operator_norm import operator_norm
 from sie_sym.target import Target
+from sie_sym.tensors.leading_tensor import LeadingTensor
+from sie_sym.tensors.operator_norm import operator_norm
 from sie_sym.weierstrass import weierstrass_transform
 
 z1, z2, z3, z4 = (token(l) for l in range(1, 5))

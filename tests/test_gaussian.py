@@ -12,13 +12,13 @@ import pytest
 import sympy as sp
 from flint import arb
 
-from sie_sym.balls import working_precision
-from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import DomainError, FormulaError, NoClosedForm
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token
 from sie_sym.gaussian import GaussianExpectation, enclose_expectation
-from sie_sym.gaussian_enclosure import _even_axes, bits_below_one, enclose_constant
-from sie_sym.growth import GrowthReader, truncation
+from sie_sym.integrals.balls import working_precision
+from sie_sym.integrals.enclosure import decide_zero, enclose
+from sie_sym.integrals.gaussian_enclosure import _even_axes, bits_below_one, enclose_constant
+from sie_sym.integrals.growth import GrowthReader, truncation
 
 R = sp.Rational
 z1, z2, z3 = token(1), token(2), token(3)

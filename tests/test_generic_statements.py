@@ -20,8 +20,8 @@ from sie_sym.functions import He, token
 from sie_sym.gain import gain
 from sie_sym.hermite import Tensor
 from sie_sym.model import ACTIVATION_VARIABLE
-from sie_sym.symmetric_tensor import contract_all_ones
 from sie_sym.target import Target
+from sie_sym.tensors.symmetric_tensor import contract_all_ones
 from sie_sym.untied import tied_loss, untied_loss
 
 u = ACTIVATION_VARIABLE

@@ -9,10 +9,10 @@ import pytest
 import sympy as sp
 from independent import draws, hermite_grid, mean_and_error, noise_samples
 
-from sie_sym.enclosure import enclose
 from sie_sym.errors import DomainError, SieSymError
 from sie_sym.functions import He, gelu, relu, token
 from sie_sym.gradient_noise import GradientNoise, gradient_noise, stability_rate
+from sie_sym.integrals.enclosure import enclose
 from sie_sym.landscape import landscape
 from sie_sym.model import ACTIVATION_VARIABLE, Model, formula_model, linear_attention, tied_network
 from sie_sym.population_loss import population_loss

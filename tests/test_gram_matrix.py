@@ -13,21 +13,21 @@ from numpy.typing import NDArray
 from scipy import stats
 from test_sgd import project_tied
 
-from sie_sym.chain import StepConstants, numpy_advance, recovery_norm, tied_step
-from sie_sym.chain_compiled import numba_advance
-from sie_sym.checkpoint import fingerprint
 from sie_sym.cli import main
 from sie_sym.errors import FormulaError, SieSymError
-from sie_sym.fields import Fields, fields_of
 from sie_sym.flow import gradient_flow
 from sie_sym.functions import He, token
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import formula_model, linear_attention, softmax_attention
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.numerical_noise import tabulated_noise
 from sie_sym.paper_targets import named_target
 from sie_sym.phase_diagram import aligned_alternative
-from sie_sym.replicas import Engine
 from sie_sym.sgd import SGDSettings, plain_sgd, plain_step, run_sgd
+from sie_sym.simulation.chain import StepConstants, numpy_advance, recovery_norm, tied_step
+from sie_sym.simulation.chain_compiled import numba_advance
+from sie_sym.simulation.checkpoint import fingerprint
+from sie_sym.simulation.fields import Fields, fields_of
+from sie_sym.simulation.replicas import Engine
 from sie_sym.target import Target
 
 Array = NDArray[np.float64]

@@ -9,8 +9,8 @@ import pytest
 from independent import Array
 
 from sie_sym.errors import DomainError
-from sie_sym.hermite_grid import hermite_grid, parity_of, smooth_coefficients, spanned_coefficients
-from sie_sym.spectral import hermite_coefficients, softmax_matrix
+from sie_sym.quadratures.hermite_grid import hermite_grid, parity_of, smooth_coefficients, spanned_coefficients
+from sie_sym.quadratures.spectral import hermite_coefficients, softmax_matrix
 
 
 def test_closed_forms():

@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 from independent import coefficient_by_quadrature
 
-import sie_sym.gaussian_enclosure
+import sie_sym.integrals.gaussian_enclosure
 from sie_sym.errors import DomainError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
@@ -15,12 +15,12 @@ from sie_sym.exponents import information_exponent
 from sie_sym.functions import He, sigmoid, token
 from sie_sym.gaussian import GaussianExpectation
 from sie_sym.hermite import MultiIndex
-from sie_sym.integral import Integral
 from sie_sym.landscape import landscape
-from sie_sym.measure import measure
 from sie_sym.model import formula_model, tied_network
 from sie_sym.population_loss import population_loss
+from sie_sym.quadratures.measure import measure
 from sie_sym.target import Target
+from sie_sym.transforms.integral import Integral
 
 Z1, Z2, Z3 = (token(l) for l in range(1, 4))
 U = sp.Symbol("u", real=True)
@@ -183,14 +183,14 @@ def test_symmetry_and_expansion() -> None:
 
 def test_printing_and_assumptions_never_integrate(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[GaussianExpectation] = []
-    afresh = sie_sym.gaussian_enclosure._enclose_afresh
+    afresh = sie_sym.integrals.gaussian_enclosure._enclose_afresh
 
     def counted(node: GaussianExpectation, bits: int, below: int) -> object:
         calls.append(node)
         return afresh(node, bits, below)
 
-    monkeypatch.setattr(sie_sym.gaussian_enclosure, "_enclose_afresh", counted)
-    sie_sym.gaussian_enclosure._finest_balls.cache_clear()
+    monkeypatch.setattr(sie_sym.integrals.gaussian_enclosure, "_enclose_afresh", counted)
+    sie_sym.integrals.gaussian_enclosure._finest_balls.cache_clear()
     node = GaussianExpectation(sp.tanh(Z1) ** 4, {}, {1: 2})
     value = 3 * node**2 - sp.sqrt(2) * node + 1
     for ask in (str, sp.srepr, sp.latex, sp.expand, sp.factor_terms, hash, sp.count_ops):

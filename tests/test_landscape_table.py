@@ -5,14 +5,14 @@ import math
 import numpy as np
 import pytest
 
-from sie_sym.affine_landscape import QUANTITIES, AffineQuantity
 from sie_sym.errors import DomainError
-from sie_sym.landscape_table import affine_landscape, landscape_table
 from sie_sym.phase_diagram import positional_semantic_landscape
 from sie_sym.phase_formulas import OMEGA
-from sie_sym.positional_semantic import ENCODING, attention, corner_table, one
-from sie_sym.shifted_expectation import shifted_expectation
-from sie_sym.spectral import softmax_matrix
+from sie_sym.phases.affine_landscape import QUANTITIES, AffineQuantity
+from sie_sym.phases.landscape_table import affine_landscape, landscape_table
+from sie_sym.phases.positional_semantic import ENCODING, attention, corner_table, one
+from sie_sym.quadratures.shifted_expectation import shifted_expectation
+from sie_sym.quadratures.spectral import softmax_matrix
 
 
 def test_gradient_form_at_the_semantic_corner_by_analytic_derivatives():

@@ -19,13 +19,13 @@ from sie_sym.gaussian import GaussianExpectation
 from sie_sym.gradient_noise import gradient_noise
 from sie_sym.landscape import landscape
 from sie_sym.latex import FlowEquation, latex, latex_document, typeset
-from sie_sym.latex_printer import Printer, as_text, display, printed, symbol_name
 from sie_sym.model import ACTIVATION_VARIABLE, linear_attention, softmax_attention, tied_network
 from sie_sym.paper_targets import named_target, named_targets
 from sie_sym.parse import parse_formula
 from sie_sym.population_loss import population_loss
-from sie_sym.tables import Coefficients
 from sie_sym.target import Target
+from sie_sym.typesetting.latex_printer import Printer, as_text, display, printed, symbol_name
+from sie_sym.typesetting.tables import Coefficients
 
 Katex = Callable[[Sequence[str]], list[str]]
 Pdflatex = Callable[[str], Path]

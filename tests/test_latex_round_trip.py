@@ -13,15 +13,15 @@ from random_targets import RandomTarget
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import TOKENS, He, softplus, token
+from sie_sym.grammar.latex_lexemes import FUNCTION_LETTERS, GREEK, NAMED
 from sie_sym.latex import latex
-from sie_sym.latex_lexemes import FUNCTION_LETTERS, GREEK, NAMED
-from sie_sym.latex_printer import printed
 from sie_sym.latex_tables import parse_latex_coefficients
 from sie_sym.paper_targets import named_targets
 from sie_sym.parse import parse_formula
 from sie_sym.parse_latex import parse_latex
-from sie_sym.tables import Coefficients
 from sie_sym.target import Target
+from sie_sym.typesetting.latex_printer import printed
+from sie_sym.typesetting.tables import Coefficients
 
 TARGETS = 500
 FIRST_SEED = 20250602

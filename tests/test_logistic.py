@@ -8,10 +8,10 @@ import pytest
 import sympy as sp
 from hypothesis import strategies
 
-from sie_sym.enclosure import enclose
 from sie_sym.functions import sigmoid, softmax, token
 from sie_sym.gaussian import enclose_expectation
-from sie_sym.logistic import logistic_coefficient, logistic_moment
+from sie_sym.integrals.enclosure import enclose
+from sie_sym.integrals.logistic import logistic_coefficient, logistic_moment
 
 R = sp.Rational
 z1, z2, z3 = token(1), token(2), token(3)

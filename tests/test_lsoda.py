@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sie_sym.errors import SieSymError
-from sie_sym.lsoda import FIXED_POINT, RECOVERY, TIME, sampled, until
+from sie_sym.flows.lsoda import FIXED_POINT, RECOVERY, TIME, sampled, until
 from sie_sym.numeric import FloatArray
 
 

@@ -16,11 +16,11 @@ from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He, relu, sigmoid, softmax, token
 from sie_sym.gaussian import GaussianExpectation
-from sie_sym.measure import Measured, measure
-from sie_sym.sampled_coefficients import HermiteSum, sampled_coefficients
-from sie_sym.spectral import softmax_matrix
+from sie_sym.quadratures.measure import Measured, measure
+from sie_sym.quadratures.sampled_coefficients import HermiteSum, sampled_coefficients
+from sie_sym.quadratures.spectral import softmax_matrix
 
-measure_module = importlib.import_module("sie_sym.measure")
+measure_module = importlib.import_module("sie_sym.quadratures.measure")
 
 Z1, Z2, Z3 = (token(l) for l in range(1, 4))
 
@@ -102,7 +102,7 @@ def test_free_symbols_are_named() -> None:
 
 
 def test_two_routes_that_disagree_are_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules["sie_sym.measure"], "_grid_value", lambda node: arb(0.7, 1e-9))
+    monkeypatch.setattr(sys.modules["sie_sym.quadratures.measure"], "_grid_value", lambda node: arb(0.7, 1e-9))
     with pytest.raises(SieSymError, match="disagree"):
         measure(GaussianExpectation(sp.tanh(Z1), {}, {1: 1}))
 

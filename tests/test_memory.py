@@ -58,12 +58,12 @@ def test_a_task_that_fails_has_no_peak() -> None:
             "the order-12 Hermite tensor of a product has more than 200000 entries: ask for single coefficients",
         ),
         (
-            "from sie_sym.spectral import hermite_coefficients\n"
+            "from sie_sym.quadratures.spectral import hermite_coefficients\n"
             "    hermite_coefficients(lambda z: z[:1], 5, 40)",
             "coefficients (5 tokens to order 40) would need 2.6 GiB (limit 1 GiB): lower the order",
         ),
         (
-            "from sie_sym.model_table import model_table\n"
+            "from sie_sym.losses.model_table import model_table\n"
             "    model_table(lambda z: z[:1], [[1.0], [0.0], [-1.0]], order=10, nodes=2000)",
             "grid nodes would need",
         ),

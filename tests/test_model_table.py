@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from independent import Array
 
-from sie_sym import model_table as module
-from sie_sym.degree_products import DegreePairs, DegreeProducts
 from sie_sym.errors import DomainError, TruncationError
-from sie_sym.loss_family import family_of, loss_family, spectral_loss, target_loss
-from sie_sym.model_table import ModelTable, model_table, remainder
-from sie_sym.spectral import softmax_matrix
+from sie_sym.losses import model_table as module
+from sie_sym.losses.degree_products import DegreePairs, DegreeProducts
+from sie_sym.losses.loss_family import family_of, loss_family, spectral_loss, target_loss
+from sie_sym.losses.model_table import ModelTable, model_table, remainder
+from sie_sym.quadratures.spectral import softmax_matrix
 
 OPPOSITE = [[1.0], [-1.0]]
 

@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 from click.testing import CliRunner
 
-from sie_sym.audit_remedies import reduced
+from sie_sym.audits.remedies import reduced
 from sie_sym.cli import main
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.expansion import HermiteExpansion

@@ -10,10 +10,10 @@ import pytest
 from sie_sym.errors import TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.landscape import landscape
-from sie_sym.loss_family import spectral_loss
+from sie_sym.losses.loss_family import spectral_loss
+from sie_sym.losses.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.model import Model, formula_model, linear_attention, softmax_attention
 from sie_sym.numerical_landscape import NumericalLandscape, numerical_landscape
-from sie_sym.numerical_loss import NumericalLoss, tabulated_loss
 from sie_sym.parse import parse_formula
 from sie_sym.population_loss import population_loss
 from sie_sym.target import Target

@@ -14,12 +14,12 @@ from sie_sym.errors import DomainError, FormulaError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.flow import gradient_flow, weak_recovery_time
 from sie_sym.functions import He, token
-from sie_sym.gauss_hermite import polynomial_coefficients
+from sie_sym.losses.numerical_loss import NumericalLoss, loss_function, tabulated_loss
 from sie_sym.model import Model, attention_matrix, linear_attention, softmax_attention, tied_network
 from sie_sym.numeric import NumericLoss
-from sie_sym.numerical_loss import NumericalLoss, loss_function, tabulated_loss
 from sie_sym.population_loss import population_loss
-from sie_sym.spectral import hermite_coefficients
+from sie_sym.quadratures.gauss_hermite import polynomial_coefficients
+from sie_sym.quadratures.spectral import hermite_coefficients
 from sie_sym.target import Target
 
 Z1, Z2 = token(1), token(2)

@@ -16,9 +16,9 @@ from sie_sym.errors import DomainError, FormulaError, SieSymError
 from sie_sym.flow import gradient_flow
 from sie_sym.functions import He, relu, token
 from sie_sym.gradient_noise import GradientNoise, gradient_noise
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import ACTIVATION_VARIABLE, Model, formula_model, linear_attention, softmax_attention, tied_network
 from sie_sym.numerical_landscape import numerical_landscape
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.numerical_noise import noise_function, numerical_stability_rate, tabulated_noise
 from sie_sym.paper_targets import named_target
 from sie_sym.population_loss import population_loss

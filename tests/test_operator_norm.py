@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from scipy.optimize import minimize
 from test_symmetric_tensor import dense_array, tensor_of, tensors
 
-from sie_sym.certified_value import CertifiedValue, largest
-from sie_sym.eigenvalues import extreme_eigenvalues, symmetric_spectrum
 from sie_sym.errors import NoClosedForm, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He, token
 from sie_sym.hermite import Tensor, factorial, order
-from sie_sym.operator_norm import directed_norm, operator_norm
-from sie_sym.sphere_maximum import Form, sphere_maximum
+from sie_sym.tensors.certified_value import CertifiedValue, largest
+from sie_sym.tensors.eigenvalues import extreme_eigenvalues, symmetric_spectrum
+from sie_sym.tensors.operator_norm import directed_norm, operator_norm
+from sie_sym.tensors.sphere_maximum import Form, sphere_maximum
 
 z1, z2, z3, z4, z5 = (token(l) for l in range(1, 6))
 

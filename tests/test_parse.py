@@ -16,9 +16,9 @@ from attack_parsers import check_reader
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sie_sym.domain import nonzero_almost_everywhere, signs
 from sie_sym.errors import DomainError, FormulaError, SieSymError
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, sigmoid, softmax, softplus, token
+from sie_sym.grammar.domain import nonzero_almost_everywhere, signs
 from sie_sym.parse import parse_formula, parse_number
 from sie_sym.target import Target
 

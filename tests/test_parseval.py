@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from independent import draws, mean_and_error, mean_by_quadrature, numeric
 
-from sie_sym.composite_transform import SumTransform
 from sie_sym.errors import DomainError
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, token
 from sie_sym.parseval import contraction, function_of, second_moment
+from sie_sym.transforms.composite_transform import SumTransform
 from sie_sym.weierstrass import weierstrass_transform
 
 Z1, Z2, Z3 = token(1), token(2), token(3)

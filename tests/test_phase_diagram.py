@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sie_sym.errors import DomainError
-from sie_sym.loss_family import positional_semantic_loss, spectral_loss
+from sie_sym.losses.loss_family import positional_semantic_loss, spectral_loss
 from sie_sym.phase_diagram import (
     REGIONS,
     aligned_alternative,

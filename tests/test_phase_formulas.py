@@ -6,10 +6,10 @@ import sympy as sp
 
 from sie_sym.functions import sigmoid, token
 from sie_sym.gaussian import GaussianExpectation
-from sie_sym.loss_family import positional_semantic_loss
-from sie_sym.measure import measure
+from sie_sym.losses.loss_family import positional_semantic_loss
 from sie_sym.phase_diagram import phase_boundaries
 from sie_sym.phase_formulas import OMEGA, SCALE, boundary_formulas, trapping_scale
+from sie_sym.quadratures.measure import measure
 
 NAMES = ("dynamics", "semantic_minimum", "positional_minimum", "global_minimum")
 

@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from sie_sym.disk_minima import minima
-from sie_sym.loss_family import positional_semantic_loss
+from sie_sym.losses.loss_family import positional_semantic_loss
 from sie_sym.phase_diagram import phase_boundaries, phase_labels
 from sie_sym.phase_regions import phase_line
-from sie_sym.phase_search import DiskMinima, interior_margin, search
+from sie_sym.phases.disk_minima import minima
+from sie_sym.phases.phase_search import DiskMinima, interior_margin, search
 
 
 def at(a: float, *omegas: float) -> DiskMinima:

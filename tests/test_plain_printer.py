@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from sie_sym.cli import main
 from sie_sym.functions import sigmoid, token
 from sie_sym.gaussian import GaussianExpectation
-from sie_sym.measure import measure
 from sie_sym.numeric import numeric_function
 from sie_sym.parse import parse_formula
-from sie_sym.plain_printer import EXPLANATION, PlainText, plain
+from sie_sym.quadratures.measure import measure
+from sie_sym.typesetting.plain_printer import EXPLANATION, PlainText, plain
 
 z1, z2 = token(1), token(2)
 a, eps = sp.symbols("a eps", real=True)

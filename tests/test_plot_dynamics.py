@@ -16,12 +16,11 @@ from click.testing import CliRunner
 
 from sie_sym.cli import main
 from sie_sym.errors import SieSymError
-from sie_sym.fields import fields_of
 from sie_sym.flow import gradient_flow
 from sie_sym.gradient_noise import gradient_noise
 from sie_sym.model import ACTIVATION_VARIABLE, Model, linear_attention, tied_network
 from sie_sym.parse import parse_formula
-from sie_sym.plot_dynamics import (
+from sie_sym.plots.dynamics import (
     flow_prediction,
     gain_figure,
     network_prediction,
@@ -31,6 +30,7 @@ from sie_sym.plot_dynamics import (
 )
 from sie_sym.population_loss import PopulationLoss, population_loss
 from sie_sym.sgd import SGDResult, SGDSettings, run_sgd
+from sie_sym.simulation.fields import fields_of
 from sie_sym.target import Target
 from sie_sym.untied import untied_loss
 

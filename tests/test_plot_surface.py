@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from sie_sym.disk_minima import minima
 from sie_sym.errors import DomainError, SieSymError
 from sie_sym.model import linear_attention
 from sie_sym.numeric import NumericLoss
 from sie_sym.phase_diagram import REGIONS, phase_labels
+from sie_sym.phases.disk_minima import minima
 from sie_sym.plot import contour_levels, polar_grid
-from sie_sym.plot_phases import COLOURS, phases_figure, plot_phases
-from sie_sym.plot_surface import plot_surface, surface_figure
+from sie_sym.plots.phases import COLOURS, phases_figure, plot_phases
+from sie_sym.plots.surface import plot_surface, surface_figure
 from sie_sym.population_loss import population_loss
 from sie_sym.target import Target
 

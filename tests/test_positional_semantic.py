@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sie_sym.errors import DomainError
-from sie_sym.loss_family import positional_semantic_loss
-from sie_sym.positional_semantic import (
+from sie_sym.losses.loss_family import positional_semantic_loss
+from sie_sym.phases.positional_semantic import (
     attention,
     attention_derivatives,
     attention_family,
@@ -19,7 +19,7 @@ from sie_sym.positional_semantic import (
     three_functions,
     three_losses,
 )
-from sie_sym.spectral import softmax_matrix
+from sie_sym.quadratures.spectral import softmax_matrix
 
 CASES = [(1.0, 0.67), (0.76, 0.95), (0.3, 0.2)]
 

@@ -12,11 +12,11 @@ from sie_sym.errors import SieSymError
 from sie_sym.flow import weak_recovery_time
 from sie_sym.functions import TOKENS, He, relu, token
 from sie_sym.gain import gain
-from sie_sym.independent_sum import equivalent_tokens
 from sie_sym.model import ACTIVATION_VARIABLE
 from sie_sym.numeric import NumericLoss
 from sie_sym.recovery import critical_rate, leading_direction, recovery_time, recovery_times, start_vector
 from sie_sym.target import Target
+from sie_sym.tensors.independent_sum import equivalent_tokens
 from sie_sym.untied import tied_loss, untied_loss
 
 z1, z2, z3 = (token(i) for i in range(1, 4))

@@ -28,14 +28,14 @@ from sie_sym.errors import MissingExtra, SieSymError
 from sie_sym.evidence import Evidence
 from sie_sym.exponents import information_exponent
 from sie_sym.latex import typeset
-from sie_sym.latex_printer import as_text, plain_text
-from sie_sym.mathml import LONGEST, mathml
 from sie_sym.model import linear_attention
+from sie_sym.pages.mathml import LONGEST, mathml
 from sie_sym.parse import parse_formula
 from sie_sym.phase_regions import phase_line
 from sie_sym.population_loss import population_loss
 from sie_sym.report import Drawing, Formula, Page, Section, Table, missing, report, section
 from sie_sym.target import Target
+from sie_sym.typesetting.latex_printer import as_text, plain_text
 
 for extra in ("matplotlib", "jinja2", "latex2mathml"):
     pytest.importorskip(extra)

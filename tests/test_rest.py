@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sie_sym.flows.rest import Rest
 from sie_sym.numeric import FloatArray
-from sie_sym.rest import Rest
 
 
 def logistic(s: FloatArray) -> FloatArray:

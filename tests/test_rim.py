@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sie_sym.disk_minima import minima
-from sie_sym.loss_family import positional_semantic_loss
+from sie_sym.losses.loss_family import positional_semantic_loss
 from sie_sym.phase_diagram import phase_boundaries
-from sie_sym.positional_semantic import mixture
-from sie_sym.rim import Rim
+from sie_sym.phases.disk_minima import minima
+from sie_sym.phases.positional_semantic import mixture
+from sie_sym.phases.rim import Rim
 
 RIM = Rim.of(192)
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import special
 
 from sie_sym.errors import DomainError, TruncationError
-from sie_sym.sampled_coefficients import (
+from sie_sym.quadratures.sampled_coefficients import (
     HermiteBasis,
     indices_of_degree,
     indices_up_to,
@@ -17,8 +17,8 @@ from sie_sym.sampled_coefficients import (
     points_within,
     sampled_coefficients,
 )
-from sie_sym.scrambled_sobol import confidence
-from sie_sym.spectral import hermite_coefficients, softmax_matrix
+from sie_sym.quadratures.scrambled_sobol import confidence
+from sie_sym.quadratures.spectral import hermite_coefficients, softmax_matrix
 
 
 def entries(z: np.ndarray) -> np.ndarray:

@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from sie_sym import numerical_loss as numerical_loss_module
-from sie_sym import sampled_coefficients
 from sie_sym.flow import gradient_flow
 from sie_sym.functions import TOKENS, He, token
 from sie_sym.gradient_noise import gradient_noise
+from sie_sym.losses import numerical_loss as numerical_loss_module
+from sie_sym.losses.numerical_loss import NumericalLoss, encoding_matrix, tabulated_loss
+from sie_sym.losses.sampled_table import sampled_tables
 from sie_sym.model import attention_matrix, linear_attention, softmax_attention
 from sie_sym.numeric import numeric_function
-from sie_sym.numerical_loss import NumericalLoss, encoding_matrix, tabulated_loss
 from sie_sym.numerical_noise import tabulated_noise
 from sie_sym.population_loss import population_loss
+from sie_sym.quadratures import sampled_coefficients
 from sie_sym.sampled_flow import flow_errors
-from sie_sym.sampled_table import sampled_tables
 from sie_sym.target import Target
 
 L = sp.Symbol("l", integer=True)

@@ -13,9 +13,9 @@ from independent import mean_and_error
 from sie_sym.cli import main
 from sie_sym.errors import DomainError, FormulaError
 from sie_sym.functions import TOKENS, He, relu
+from sie_sym.losses.sampled_loss import sampled_loss
 from sie_sym.model import ACTIVATION_VARIABLE, linear_attention, tied_network
 from sie_sym.population_loss import population_loss
-from sie_sym.sampled_loss import sampled_loss
 from sie_sym.target import Target
 
 L, HALF = sp.Symbol("l", integer=True), sp.Rational(1, 2)

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from sie_sym import numerical_loss as numerical_loss_module
-from sie_sym import sampled_coefficients
 from sie_sym.errors import TruncationError
 from sie_sym.functions import TOKENS, He, token
+from sie_sym.losses import numerical_loss as numerical_loss_module
+from sie_sym.losses.numerical_loss import NumericalLoss, encoding_matrix, tabulated_loss
+from sie_sym.losses.sampled_table import node_number, sampled_tables, target_parts
+from sie_sym.losses.spectral_loss import SpectralLoss
 from sie_sym.model import Model, attention_matrix, linear_attention, softmax_attention
 from sie_sym.numeric import numeric_function, numeric_loss
 from sie_sym.numerical_landscape import numerical_landscape
-from sie_sym.numerical_loss import NumericalLoss, encoding_matrix, tabulated_loss
 from sie_sym.numerical_noise import tabulated_noise
 from sie_sym.population_loss import population_loss
-from sie_sym.sampled_table import node_number, sampled_tables, target_parts
-from sie_sym.scrambled_sobol import SCRAMBLINGS, confidence
-from sie_sym.spectral_loss import SpectralLoss
+from sie_sym.quadratures import sampled_coefficients
+from sie_sym.quadratures.scrambled_sobol import SCRAMBLINGS, confidence
 from sie_sym.target import Target
 
 Array = np.ndarray

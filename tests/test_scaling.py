@@ -22,11 +22,11 @@ from derivations.figure_theorem_1_runs import (
     simulate,
 )
 from sie_sym.errors import SieSymError
-from sie_sym.fields import fields_of
 from sie_sym.functions import token
 from sie_sym.model import ACTIVATION_VARIABLE, tied_network
 from sie_sym.scaling import HittingTime, Law, fit, hitting_time, median
 from sie_sym.sgd import SGDSettings
+from sie_sym.simulation.fields import fields_of
 from sie_sym.target import Target
 
 DIMENSIONS = [100, 1000, 10**4, 10**5, 10**6]

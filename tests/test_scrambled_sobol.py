@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from sie_sym.scrambled_sobol import SCRAMBLINGS, confidence, normal_points
+from sie_sym.quadratures.scrambled_sobol import SCRAMBLINGS, confidence, normal_points
 
 
 def test_the_points_are_standard_normal() -> None:

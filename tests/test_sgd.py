@@ -18,13 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from sie_sym import chain, chain_compiled, checkpoint, sgd
-from sie_sym.chain import StepConstants, tied_step, untied_step
-from sie_sym.chain_compiled import numba_advance
-from sie_sym.draws import StreamDraws
-from sie_sym.draws_compiled import CounterDraws, counter_kernels
+from sie_sym import sgd
 from sie_sym.errors import DomainError, FormulaError, MissingExtra, NoClosedForm, SieSymError
-from sie_sym.fields import Fields, fields_of
 from sie_sym.functions import TOKENS, He, relu, token
 from sie_sym.model import (
     ACTIVATION_VARIABLE,
@@ -35,8 +30,14 @@ from sie_sym.model import (
     softmax_attention,
     tied_network,
 )
-from sie_sym.replicas import Engine, block_size
 from sie_sym.sgd import SGDSettings, plain_sgd, plain_step, run_sgd
+from sie_sym.simulation import chain, chain_compiled, checkpoint
+from sie_sym.simulation.chain import StepConstants, tied_step, untied_step
+from sie_sym.simulation.chain_compiled import numba_advance
+from sie_sym.simulation.draws import StreamDraws
+from sie_sym.simulation.draws_compiled import CounterDraws, counter_kernels
+from sie_sym.simulation.fields import Fields, fields_of
+from sie_sym.simulation.replicas import Engine, block_size
 from sie_sym.target import Target
 
 Array = NDArray[np.float64]

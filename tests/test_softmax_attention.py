@@ -11,18 +11,18 @@ import sympy as sp
 from independent import Array
 from scipy import special
 
-from sie_sym.enclosure import decide_sign
 from sie_sym.errors import FormulaError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
 from sie_sym.functions import He, softmax, token
 from sie_sym.gaussian import GaussianExpectation
+from sie_sym.integrals.enclosure import decide_sign
 from sie_sym.landscape import Landscape, landscape
-from sie_sym.measure import measure
+from sie_sym.losses.numerical_loss import tabulated_loss
 from sie_sym.model import LinearMap, Model, formula_model, softmax_attention
-from sie_sym.numerical_loss import tabulated_loss
 from sie_sym.population_loss import population_loss
-from sie_sym.spectral import hermite_coefficients, softmax_matrix
+from sie_sym.quadratures.measure import measure
+from sie_sym.quadratures.spectral import hermite_coefficients, softmax_matrix
 from sie_sym.target import Target
 
 Z1, Z2 = token(1), token(2)

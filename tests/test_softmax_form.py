@@ -12,9 +12,9 @@ import sympy as sp
 from sie_sym.evidence import Evidence
 from sie_sym.exponents import information_exponent
 from sie_sym.functions import TOKENS, sigmoid, softmax, token
-from sie_sym.measure import measure
 from sie_sym.model import formula_model
 from sie_sym.parse import parse_formula
+from sie_sym.quadratures.measure import measure
 from sie_sym.softmax_form import softmax_form
 from sie_sym.target import Target
 

@@ -11,9 +11,9 @@ from scipy.special import erf
 
 from sie_sym.errors import DomainError, TruncationError
 from sie_sym.evidence import Evidence
-from sie_sym.quadrature import normalised_hermite
-from sie_sym.shifted_expectation import shifted_expectation
-from sie_sym.spectral import hermite_coefficients, softmax_matrix
+from sie_sym.quadratures.quadrature import normalised_hermite
+from sie_sym.quadratures.shifted_expectation import shifted_expectation
+from sie_sym.quadratures.spectral import hermite_coefficients, softmax_matrix
 
 
 def trace(z):

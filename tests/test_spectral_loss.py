@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from sie_sym.errors import DomainError, TruncationError
-from sie_sym.loss_family import loss_family, positional_semantic_family, positional_semantic_loss, spectral_loss
-from sie_sym.spectral import softmax_matrix
+from sie_sym.losses.loss_family import loss_family, positional_semantic_family, positional_semantic_loss, spectral_loss
+from sie_sym.quadratures.spectral import softmax_matrix
 
 OPPOSITE = [[1.0], [-1.0]]
 

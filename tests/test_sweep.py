@@ -27,11 +27,11 @@ from hypothesis import strategies as st
 
 from sie_sym import sweep
 from sie_sym.errors import FormulaError, MissingExtra, SieSymError
-from sie_sym.fields import fields_of
 from sie_sym.functions import He, token
 from sie_sym.model import linear_attention
 from sie_sym.problem import Formulas, Problem
 from sie_sym.sgd import SGDSettings, run_sgd
+from sie_sym.simulation.fields import fields_of
 from sie_sym.sweep import Summary, dask_executor, read_rows, run_sweep
 from sie_sym.target import Target
 from sie_sym.task import Task, grid, run_task

@@ -11,13 +11,13 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import sie_sym.odeco as module
+import sie_sym.tensors.odeco as module
 from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.functions import He, token
 from sie_sym.hermite import Tensor, factorial, multi_indices
-from sie_sym.odeco import is_odeco, odeco_decomposition
-from sie_sym.symmetric_tensor import blocks, contract, contract_all_ones, tensor_order
+from sie_sym.tensors.odeco import is_odeco, odeco_decomposition
+from sie_sym.tensors.symmetric_tensor import blocks, contract, contract_all_ones, tensor_order
 from sie_sym.weierstrass import weierstrass_transform
 
 z1, z2, z3, z4 = (token(l) for l in range(1, 5))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from independent import numeric
 
 from sie_sym.functions import TOKENS, He, gelu, relu, sigmoid, token
-from sie_sym.symmetry import Symmetries, antisymmetric_pair, orthogonal_tensors, parity
+from sie_sym.integrals.symmetry import Symmetries, antisymmetric_pair, orthogonal_tensors, parity
 from sie_sym.weierstrass import weierstrass_transform
 
 Z1, Z2, Z3 = token(1), token(2), token(3)

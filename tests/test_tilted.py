@@ -9,15 +9,15 @@ import mpmath
 import pytest
 import sympy as sp
 
-from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import DomainError, NoClosedForm
 from sie_sym.functions import He, Phi, SignProduct, gelu, relu
-from sie_sym.normal_form import normal_form, vanishes_on_null_set
-from sie_sym.real_roots import real_roots
-from sie_sym.smooth_sign import SmoothSign, merge_signs
-from sie_sym.smoothed import Smoothed
-from sie_sym.tilted import positive_definite, real_part
-from sie_sym.vanishing import vanishes_identically
+from sie_sym.integrals.enclosure import decide_zero, enclose
+from sie_sym.integrals.vanishing import vanishes_identically
+from sie_sym.transforms.normal_form import normal_form, vanishes_on_null_set
+from sie_sym.transforms.real_roots import real_roots
+from sie_sym.transforms.smooth_sign import SmoothSign, merge_signs
+from sie_sym.transforms.smoothed import Smoothed
+from sie_sym.transforms.tilted import positive_definite, real_part
 
 x, y, u = sp.symbols("x y u", real=True)
 a, b, c = sp.symbols("a b c", real=True)

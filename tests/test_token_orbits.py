@@ -9,7 +9,7 @@ import sympy as sp
 from independent import coefficient_by_quadrature
 
 from sie_sym.functions import softmax, token
-from sie_sym.token_orbits import Coordinate, representative
+from sie_sym.quadratures.token_orbits import Coordinate, representative
 
 Z = [token(l) for l in range(1, 5)]
 

@@ -22,10 +22,10 @@ from conftest import ROOT
 
 from sie_sym.errors import FormulaError, SieSymError
 from sie_sym.functions import He, token
-from sie_sym.measure import measure
 from sie_sym.numeric import numeric_function
 from sie_sym.parse import parse_formula
 from sie_sym.parse_latex import parse_latex
+from sie_sym.quadratures.measure import measure
 from sie_sym.weierstrass import weierstrass_transform
 
 C = mpmath.MPContext()

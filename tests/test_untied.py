@@ -13,11 +13,11 @@ import sympy as sp
 from sie_sym.errors import DomainError, FormulaError, SieSymError, TruncationError
 from sie_sym.functions import TOKENS, He, relu, token
 from sie_sym.gradient_noise import gradient_noise
-from sie_sym.independent_sum import equivalent_tokens
 from sie_sym.model import ACTIVATION_VARIABLE, tied_network
 from sie_sym.numeric import numeric_function
 from sie_sym.population_loss import population_loss
 from sie_sym.target import Target
+from sie_sym.tensors.independent_sum import equivalent_tokens
 from sie_sym.untied import NetworkLoss, tied_loss, untied_loss
 
 z1, z2, z3 = (token(i) for i in range(1, 4))

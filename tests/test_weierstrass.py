@@ -18,15 +18,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf, eval_hermitenorm, ndtr
 
-from sie_sym.composite_transform import ProductTransform, SumTransform
-from sie_sym.enclosure import decide_zero, enclose
 from sie_sym.errors import DomainError, NoClosedForm, TruncationError
 from sie_sym.functions import TOKENS, He, gelu, relu, token
 from sie_sym.hermite import MultiIndex, inner_product, sparse
+from sie_sym.integrals.enclosure import decide_zero, enclose
 from sie_sym.linear_forms import written_out
-from sie_sym.transform import PolynomialTransform, RidgeTransform, Transform, require_square_integrable
+from sie_sym.transforms.composite_transform import ProductTransform, SumTransform
+from sie_sym.transforms.transform import PolynomialTransform, RidgeTransform, Transform, require_square_integrable
+from sie_sym.transforms.weighted_ridge import WeightedRidgeTransform
 from sie_sym.weierstrass import weierstrass_transform
-from sie_sym.weighted_ridge import WeightedRidgeTransform
 
 z1, z2, z3, z4 = Z = tuple(token(l) for l in (1, 2, 3, 4))
 a, b = sp.symbols("a b", real=True)

@@ -8,15 +8,15 @@ import pytest
 import sympy as sp
 from independent import coefficient_by_quadrature
 
-from sie_sym.coupled_transform import CoupledTransform
-from sie_sym.enclosure import decide_zero
 from sie_sym.errors import TruncationError
 from sie_sym.functions import TOKENS, He, Phi, gelu, relu, token
 from sie_sym.hermite import multi_indices, sparse
+from sie_sym.integrals.enclosure import decide_zero
 from sie_sym.parseval import function_of, second_moment
-from sie_sym.smoothed import Smoothed
+from sie_sym.transforms.coupled_transform import CoupledTransform
+from sie_sym.transforms.smoothed import Smoothed
+from sie_sym.transforms.weighted_ridge import WeightedRidgeTransform
 from sie_sym.weierstrass import weierstrass_transform
-from sie_sym.weighted_ridge import WeightedRidgeTransform
 
 Z1, Z2, Z3 = (token(l) for l in (1, 2, 3))
 R = sp.Rational

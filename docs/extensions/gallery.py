@@ -25,7 +25,7 @@ import derivations
 from sie_sym.files import write_atomically
 from sie_sym.ledger import Entry, load_page, run_pages
 from sie_sym.sweep import local_processes
-from sie_sym.typeset_claims import claim_formulas, claim_pieces, ledger_document, verdict_text
+from sie_sym.typesetting.claims import claim_formulas, claim_pieces, ledger_document, verdict_text
 
 LEDGER = "ledger.tex"
 

@@ -9,7 +9,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from sie_sym.errors import SieSymError
-from sie_sym.mathml import mathml
+from sie_sym.pages.mathml import mathml
 
 LOGGER = logging.getLogger(__name__)
 

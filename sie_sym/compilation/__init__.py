@@ -1,0 +1,1 @@
+"""From expressions to float64 functions: what `numeric` compiles with."""

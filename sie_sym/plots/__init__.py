@@ -1,0 +1,1 @@
+"""The figures that `plot` frames: surfaces, phases, dynamics."""

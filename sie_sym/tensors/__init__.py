@@ -1,0 +1,1 @@
+"""Symmetric tensors and their maximum on the sphere, with proof: what `gain` stands on."""

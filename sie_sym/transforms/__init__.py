@@ -1,0 +1,1 @@
+"""The closed forms of the Weierstrass transform, one family of functions a file."""

@@ -1,0 +1,1 @@
+"""How `latex` writes each result."""
