@@ -51,7 +51,7 @@ def check(
     order: int = DEFAULT_ORDER,
     values: Mapping[sp.Symbol, sp.Expr] | None = None,
 ) -> Verdict:
-    """Audit a claim (`audit_claims` has its grammar) about a target and a model, or an untied network's loss.
+    """Audit a claim (`audits.claims` has its grammar) about a target and a model, or an untied network's loss.
 
     Inequalities hold on the whole domain (|m| <= 1, m^2 + |eps|^2 <= 1, all real parameters); `!=` says that two sides
     are not identically equal; `~` that our value rounds to a decimal or is cut to it.  Infinite sums are cut at

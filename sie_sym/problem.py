@@ -82,7 +82,7 @@ def _number_text(name: str, value: Any) -> str:
 class Problem:
     """A target and a model made of their texts, and their loss, noise and functions, made when first asked for.
 
-    This is what a task of a sweep is about.  The question of a command, `cli_options.Question`, is read from options,
+    This is what a task of a sweep is about.  A command's `commands.options.Question` is read from options,
     which its messages name, and also from LaTeX; what a model's texts mean `model_text` says to both.
     """
 

@@ -1,6 +1,6 @@
 """Why a refuted claim may have been made: the smallest change of convention after which it holds.
 
-Beside the factors of `audit_conventions` these are the reduction of softmax attention, the learning rates that a gain
+Beside the factors of `conventions` these are the reduction of softmax attention, the learning rates that a gain
 compares, and a decimal meant to its last digit.
 """
 
