@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import sympy as sp
 
+from sie_sym.digits import plus_minus
 from sie_sym.errors import SieSymError, TruncationError
 from sie_sym.evidence import Evidence
 from sie_sym.expansion import HermiteExpansion
@@ -139,7 +140,7 @@ def _measured(expansion: HermiteExpansion, k: int, reason: str) -> tuple[bool | 
                 found = measure(entry)
                 if found.sign:
                     place = list(dense(alpha, expansion.tokens)) if expansion.tokens <= _DENSE_TOKENS else dict(alpha)
-                    return True, f"not zero numerically, C_{place} = {found.value:.8g} +- {found.error:.1e}"
+                    return True, f"not zero numerically, C_{place} = {plus_minus(found.value, found.error)}"
                 if largest is None or found.error > largest.error:
                     largest = found
     except SieSymError:

@@ -19,7 +19,7 @@ import numpy as np
 import sympy as sp
 from numpy.polynomial import chebyshev
 
-from sie_sym.digits import with_error
+from sie_sym.digits import plus_minus, with_error
 from sie_sym.errors import TruncationError
 from sie_sym.escape import Escape
 from sie_sym.evidence import Evidence
@@ -212,7 +212,7 @@ def _visibility(origin: _Origin) -> Visibility:
     if k is None:
         return Visibility(None, False, f"<C_j(g), C_j(phi)> is 0 within its error up to order {origin.order}")
     value, error = (-entry / 2 * _factorial(k) for entry in origin.power(k))
-    return Visibility(k, False, f"<C_{k}(g), C_{k}(phi)> = {value:.8g} +- {abs(error):.1e}")
+    return Visibility(k, False, f"<C_{k}(g), C_{k}(phi)> = {plus_minus(value, abs(error))}")
 
 
 def _factorial(k: int) -> float:

@@ -75,4 +75,3 @@ def _with_one_more_power(table: SpectralLoss, sign: float, states: FloatArray) -
 
 
 __all__ = ["FlowErrors", "flow_errors"]
-__all__ = ["FlowErrors", "flow_errors"]
