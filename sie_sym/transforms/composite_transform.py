@@ -112,6 +112,11 @@ class ProductTransform(_OverTokens):
         degrees = [part.degree for part in self.parts]
         return None if None in degrees else sum(d for d in degrees if d is not None)
 
+    @cached_property
+    def _verdicts(self) -> list[list[bool | None]]:
+        """Which orders of each part vanish, so far as anybody asked."""
+        return [[] for _ in self.parts]
+
     def expression(self, at: Point | None = None) -> sp.Expr:
         """The product, kept as a `sympy.Product` where it was one and t is generic."""
         if at is None and self.pattern is not None:
@@ -125,10 +130,11 @@ class ProductTransform(_OverTokens):
         Order k is non-zero iff some j_1 + ... + j_n = k has no vanishing factor.
         """
         sure, possible = {0}, {0}
-        for part in self.parts:
-            verdicts = {j: part.vanishes(j) for j in range(k + 1)}
-            present = {j for j, v in verdicts.items() if v is False}
-            open_ = {j for j, v in verdicts.items() if v is not True}
+        for part, known in zip(self.parts, self._verdicts, strict=True):
+            last = k if part.degree is None else min(k, part.degree)
+            known += [part.vanishes(j) for j in range(len(known), last + 1)]
+            present = {j for j, v in enumerate(known[: k + 1]) if v is False}
+            open_ = {j for j, v in enumerate(known[: k + 1]) if v is not True}
             sure = {a + j for a in sure for j in present if a + j <= k}
             possible = {a + j for a in possible for j in open_ if a + j <= k}
         if k in sure:
