@@ -35,12 +35,12 @@ def _words(text: str) -> list[str]:
 FORMULA_PIECES = _words(
     "z1 z2 z12 z[l] z[l+1] beta l 0 1 2 0.5 1e9 10^9 .5 3/7 + - * / ^ ** ( ) [ ] , He( he( exp( log( abs( sqrt( max( "
     "min( sum(l,1,9, prod(l,1,9, sum(l,1,1000, tan( "
-    "tanh( relu( step( sign( erf( Phi( sigmoid( softplus( gelu( pi ** 1/ \\ "
+    "tanh( relu( step( sign( erf( Phi( sigmoid( softplus( gelu( softmax( softmax(1, pi ** 1/ \\ "
     "lambda ' \" . _ é \0 \n # ; : = == __class__ import eval( z1.real @fig2 [[1,2],[3,4]] 99999999999999999999 1e-300"
 )
 LATEX_PIECES = _words(
     r"z_1 z_{2} z_{\star,1} z_{12} z_l z_{l+1} \beta 2 0.5 ^ _ { } ( ) | \frac{1}{2} \frac \sqrt \sqrt[3] \sin \log "
-    r"\exp "
+    r"\exp \mathrm{softmax}_{2}( "
     r"\mathrm{He}_3 \mathrm{He}_{4}( \operatorname{erf}( + - / \cdot \, \left( \right) \left \right \sum_{l=1}^{3} "
     r"\sum_{i=1}^L \prod_{l=1}^{2} e^ e^{ & \\ \mathrm \mathbf{z}_1 \vec \begin{pmatrix} \end{pmatrix} [ ] , = \star "
     r"\max \input \def \catcode \write18 é \ $ % # 1.5 \Phi \lvert \rvert ~ \infty \int \text{z} ^{2} _{1} }{ '"
@@ -56,6 +56,7 @@ FORMULA_SEEDS = (
     "exp(-z1^2/4)*cos(2*z2) + tanh(z1)*sigmoid(z1*(z1-z2))",
     "[[1/(1+exp(-z1*z2)), 0], [sign(z1*z2*z3), max(z1, z2, 0)]]",
     "min(z1^2, 3) + log(1 + z1^2) + softplus(-z2)",
+    "z1*softmax(2, z1^2, z1*z2, 3) - exp(z3)/(exp(z1) + exp(z2))",
 )
 LATEX_SEEDS = (
     r"\mathrm{He}_1(z_1)\,\mathrm{He}_{4}(z_{2}) + \mathrm{He}_2(z_{\star,3})",
@@ -64,6 +65,7 @@ LATEX_SEEDS = (
     r"z_1 \prod_{l=2}^{5} \left(1 + z_l\right)",
     r"\left|z_1\right| - \sqrt{\frac{2}{\pi}} \frac{z_1^{2} - 1}{2}",
     r"e^{-\frac{z_1^2}{4}} \cos\left(2 z_2\right) + \operatorname{erf}\left(z_1\right)",
+    r"\mathrm{softmax}_{1}\left(z_1^2, z_1 z_2\right) - \frac{1}{2}",
     r"\begin{pmatrix} \tanh(z_1) & 0 \\ 1 & \max\left(z_1, z_2\right) \end{pmatrix}",
 )
 
