@@ -127,7 +127,10 @@ def _entries(table: Mapping[MultiIndex, Sequence[sp.Expr]], tokens: int) -> dict
 
 
 def _errors(table: Mapping[MultiIndex, Sequence[sp.Expr]], tokens: int) -> dict[str, Any]:
-    """{"error": {"[1, 4]": error}} of the entries that are known numerically, nothing where there are none."""
+    """{"error": {"[1, 4]": error}} of the entries that are known numerically, nothing where there are none.
+
+    An entry of several outputs has a list; 0 stands beside what is exact, None beside what cannot be evaluated.
+    """
     from sie_sym.evidence import Evidence
     from sie_sym.gaussian import evidence_of
     from sie_sym.hermite import dense
